@@ -1,0 +1,54 @@
+# Everything a newcomer needs: `make demo` and `make test`.
+# Variables: PYTHON=python3.10 ... python3.13, DISTRO=jazzy|kilted.
+
+PYTHON ?= python3
+DISTRO ?= jazzy
+# One ROS distribution per environment: both own the distribution name ros-rclpy.
+VENV := .venv$(if $(filter-out jazzy,$(DISTRO)),-$(DISTRO))
+BIN := $(VENV)/bin
+TRAINING_VENV := .venv-training
+TORCH ?= torch==2.13.0
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+PYTEST_ARGS ?=
+
+.PHONY: demo test test-runtime test-training docs clean
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/cloudypoints demo $(ARGS)
+
+test: test-runtime test-training
+
+test-runtime: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --ignore tests/training $(PYTEST_ARGS)
+
+test-training: $(TRAINING_VENV)/test.stamp
+	$(TRAINING_VENV)/bin/python -m pytest tests/training $(PYTEST_ARGS)
+
+# Tables in README.md and config/depth.yaml that are generated from the code.
+docs: $(VENV)/demo.stamp
+	$(BIN)/python -m cloudypoints_ros.documentation
+
+clean:
+	rm -rf .venv* out build install log dist src/*.egg-info
+
+$(VENV)/python.stamp:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 13) else f"Python {v[0]}.{v[1]} was found; CloudyPoints ROS runs on 3.10 to 3.13: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/demo.stamp: $(VENV)/python.stamp setup.py
+	@echo "Installing CloudyPoints ROS and ROS 2 $(DISTRO) into $(VENV) (once, a minute or two) ..."
+	$(BIN)/python $(PIP_INSTALL) -e '.[standalone,demo,$(DISTRO)]'
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/demo.stamp
+	$(BIN)/python $(PIP_INSTALL) -e '.[test]' 'setuptools<80'
+	@touch $@
+
+$(TRAINING_VENV)/test.stamp: setup.py src/cloudypoints_training/pyproject.toml
+	$(PYTHON) -m venv $(TRAINING_VENV)
+	$(TRAINING_VENV)/bin/python $(PIP_INSTALL) '$(TORCH)'
+	$(TRAINING_VENV)/bin/python $(PIP_INSTALL) -e '.[standalone]' -e 'src/cloudypoints_training[test]'
+	@touch $@

@@ -1,0 +1,5 @@
+"""``cloudypoints demo``: a camera, the node and a recorder in three processes over real DDS."""
+
+from cloudypoints_ros.demo.session import add_arguments, main
+
+__all__ = ["add_arguments", "main"]

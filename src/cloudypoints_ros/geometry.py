@@ -1,0 +1,172 @@
+"""Depth -> points, packed as sensor_msgs/PointCloud2 wants them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from cloudypoints_ros.camera import Camera
+from cloudypoints_ros.errors import CloudyPointsError
+
+Array = npt.NDArray[Any]
+
+# sensor_msgs/PointField datatypes.
+UINT8, UINT16, FLOAT32 = 2, 4, 7
+
+_XYZ = (("x", 0, FLOAT32), ("y", 4, FLOAT32), ("z", 8, FLOAT32))
+
+# Layout name -> (name, offset, datatype) of every field. xyzrgb is PCL's: 0x00RRGGBB seen as a float32.
+# xyzirc is Autoware's PointXYZIRC: intensity is the pixel's luminance, return_type 1 (single strongest),
+# channel the row of the kept grid, as a LiDAR's ring.
+LAYOUTS: dict[str, tuple[tuple[str, int, int], ...]] = {
+    "xyz": _XYZ,
+    "xyzrgb": (*_XYZ, ("rgb", 12, FLOAT32)),
+    "xyzirc": (*_XYZ, ("intensity", 12, UINT8), ("return_type", 13, UINT8), ("channel", 14, UINT16)),
+}
+POINT_STEP = {"xyz": 12, "xyzrgb": 16, "xyzirc": 16}
+_EXTRA_NONE, _EXTRA_RGB, _EXTRA_IRC = 0, 1, 2
+_SINGLE_STRONGEST = 1  # return_type of autoware_point_types
+_EXTRA = {"xyz": _EXTRA_NONE, "xyzrgb": _EXTRA_RGB, "xyzirc": _EXTRA_IRC}
+
+
+@dataclass(frozen=True)
+class CloudOptions:
+    """``stride`` takes every n-th pixel of every n-th row; ranges are metres along Z, both ends included.
+
+    ``organised`` keeps the image's grid with NaN for missing points; else missing points are left out.
+    """
+
+    fields: str = "xyzrgb"
+    stride: int = 4
+    organised: bool = False
+    min_range_m: float = 0.0
+    max_range_m: float = math.inf
+
+    def __post_init__(self) -> None:
+        if self.fields not in LAYOUTS:
+            raise CloudyPointsError(f"The point fields '{self.fields}' are not known; expected {', '.join(LAYOUTS)}.")
+        if self.stride < 1:
+            raise CloudyPointsError(f"The stride is {self.stride}; expected 1 or more pixels.")
+        if not self.min_range_m < self.max_range_m:
+            raise CloudyPointsError(
+                f"The range is {self.min_range_m} to {self.max_range_m} m; the maximum must exceed the minimum."
+            )
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Packed points: ``data`` is uint8 (height * width * point_step,), little endian, optical frame, metres."""
+
+    data: Array
+    width: int
+    height: int
+    fields: str
+    is_dense: bool
+
+    @property
+    def point_step(self) -> int:
+        return POINT_STEP[self.fields]
+
+
+def cloud(
+    depth: Array,
+    camera: Camera,
+    image: Array | None = None,
+    order: str = "rgb",
+    options: CloudOptions | None = None,
+) -> Cloud:
+    """Back-project a depth map, float32 (H, W) metres along Z, through the camera's rays.
+
+    ``image`` is uint8 (H, W, 3) with channels in ``order``; xyzrgb and xyzirc need it. NaN and +inf depth are
+    never points.
+    """
+    options = options or CloudOptions()
+    if depth.shape != (camera.height, camera.width):
+        raise ValueError(f"depth is {depth.shape}, the camera {camera.height}x{camera.width}; they must fit")
+    extra = _EXTRA[options.fields]
+    if extra and (image is None or image.shape != (*depth.shape, 3)):
+        raise ValueError(f"fields {options.fields} need an image of shape {(*depth.shape, 3)}")
+    if image is None:
+        image = np.zeros((1, 1, 3), np.uint8)  # xyz never looks at it
+    s = options.stride
+    depth, image = depth[::s, ::s], image[::s, ::s]
+    ray_x, ray_y = (ray[::s, ::s] for ray in camera.rays())
+    if not camera.pinhole:
+        depth = np.where(np.isnan(ray_x), np.float32(np.nan), depth)  # where the lens has no ray there is no point
+    rows, columns = depth.shape
+    low, high = np.float32(options.min_range_m), np.float32(min(options.max_range_m, np.finfo(np.float32).max))
+    counts = np.full(rows, columns, np.int64) if options.organised else _count(depth, low, high)
+    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    count = int(starts[-1])
+    points = np.empty((count, POINT_STEP[options.fields] // 4), np.float32)
+    _pack(depth, ray_x, ray_y, image, low, high, extra, 0 if order == "rgb" else 2, starts, points)
+    width, height = (columns, rows) if options.organised else (count, 1)
+    return Cloud(points.reshape(-1).view(np.uint8), width, height, options.fields, not options.organised)
+
+
+@numba.njit(cache=True, nogil=True, parallel=True)  # type: ignore[untyped-decorator]
+def _count(depth: Array, low: float, high: float) -> Array:
+    """Points per row, int64."""
+    counts = np.zeros(depth.shape[0], np.int64)
+    for y in numba.prange(depth.shape[0]):
+        n = 0
+        for x in range(depth.shape[1]):
+            z = depth[y, x]
+            n += low <= z and z <= high
+        counts[y] = n
+    return counts
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _extra_word(red: int, green: int, blue: int, y: int, extra: int) -> float:
+    """The fourth float32 of a point: 0x00RRGGBB, or intensity, return_type and channel, as raw bits."""
+    r, g, b = np.uint32(red), np.uint32(green), np.uint32(blue)
+    if extra == _EXTRA_RGB:
+        return np.uint32((r << 16) | (g << 8) | b).view(np.float32)  # type: ignore[no-any-return]
+    # Luminance of ITU-R BT.601 in 8-bit fixed point.
+    grey = (77 * r + 150 * g + 29 * b) >> 8
+    return np.uint32(grey | (_SINGLE_STRONGEST << 8) | (np.uint32(y) << 16)).view(np.float32)  # type: ignore[no-any-return]
+
+
+@numba.njit(cache=True, nogil=True, parallel=True)  # type: ignore[untyped-decorator]
+def _pack(
+    depth: Array,
+    ray_x: Array,
+    ray_y: Array,
+    image: Array,
+    low: float,
+    high: float,
+    extra: int,
+    red: int,
+    starts: Array,
+    points: Array,
+) -> None:
+    """Fill ``points``, float32 (N, words); row y begins at ``starts[y]`` and ends where the next one begins."""
+    for y in numba.prange(depth.shape[0]):
+        line = points[starts[y] : starts[y + 1]]
+        if len(line) == depth.shape[1]:
+            # A full row has no branch on validity, so it compiles to vector instructions.
+            for x in range(depth.shape[1]):
+                z = depth[y, x]
+                z = z if low <= z and z <= high else np.float32(np.nan)
+                line[x, 0] = ray_x[y, x] * z
+                line[x, 1] = ray_y[y, x] * z
+                line[x, 2] = z
+                if extra != _EXTRA_NONE:
+                    line[x, 3] = _extra_word(image[y, x, red], image[y, x, 1], image[y, x, 2 - red], y, extra)
+        else:
+            n = 0
+            for x in range(depth.shape[1]):
+                z = depth[y, x]
+                if low <= z and z <= high:
+                    line[n, 0] = ray_x[y, x] * z
+                    line[n, 1] = ray_y[y, x] * z
+                    line[n, 2] = z
+                    if extra != _EXTRA_NONE:
+                        line[n, 3] = _extra_word(image[y, x, red], image[y, x, 1], image[y, x, 2 - red], y, extra)
+                    n += 1

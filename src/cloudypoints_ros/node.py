@@ -1,0 +1,441 @@
+"""The ROS 2 node: camera images in, depth, its calibration, a cloud and a preview out.
+
+Callbacks only keep the newest message. One worker thread decodes, runs the pipeline and publishes, so a slow model
+never makes a queue: the latest frame wins and what it displaced is counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.utilities import remove_ros_args
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+
+from cloudypoints_ros import dds, messages, parameters
+from cloudypoints_ros.camera import Calibration
+from cloudypoints_ros.errors import CloudyPointsError
+from cloudypoints_ros.files import replacing
+from cloudypoints_ros.geometry import CloudOptions, cloud
+from cloudypoints_ros.parameters import Value
+from cloudypoints_ros.pipeline import Pipeline
+from cloudypoints_ros.preview import colorize
+
+REPORT_S = 5.0
+QOS_POLL_S = 0.25
+QUEUE_DEPTH = 2
+# A camera that switches between sizes keeps one calibration for each.
+SIZES_KEPT = 8
+PERCENTILES = (50, 95, 99)
+
+
+class Mailbox:
+    """One slot between the ROS callback and the worker; the newest message wins."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._item: Any = None
+        self._closed = False
+
+    def put(self, item: Any) -> bool:
+        """Leave a message; whether it displaced one that nobody had taken."""
+        with self._condition:
+            displaced = self._item is not None
+            self._item = item
+            self._condition.notify()
+            return displaced
+
+    def take(self) -> Any:
+        """Wait for a message; None once the box is closed."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._closed or self._item is not None)
+            item, self._item = self._item, None
+            return None if self._closed else item
+
+    def close(self) -> None:
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+
+
+class Stats:
+    """Counts since the start, and milliseconds per stage of the last few thousand frames.
+
+    Every received image ends as exactly one of published, dropped (displaced by a newer one), idle (nobody
+    subscribes), waiting (no camera_info yet) or failed.
+    """
+
+    COUNTS = ("received", "published", "dropped", "idle", "waiting", "failed", "too_far_pixels")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts = dict.fromkeys(self.COUNTS, 0)
+        self._last = dict(self._counts)
+        self._since = time.monotonic()
+        self._times: dict[str, deque[float]] = {}
+        self._recent: list[float] = []
+
+    def count(self, what: str, n: int = 1) -> None:
+        with self._lock:
+            self._counts[what] += n
+
+    def add_times(self, times_ms: Mapping[str, float]) -> None:
+        with self._lock:
+            for stage, value in times_ms.items():
+                self._times.setdefault(stage, deque(maxlen=5000)).append(value)
+            self._recent.append(times_ms["total"])
+
+    def line(self) -> str | None:
+        """One line about the time since the last line; None when no image came."""
+        with self._lock:
+            now = time.monotonic()
+            new = {what: n - self._last[what] for what, n in self._counts.items()}
+            seconds = max(now - self._since, 1e-3)
+            recent, self._recent = self._recent, []
+            self._last, self._since = dict(self._counts), now
+        if not new["received"]:
+            return None
+        parts = [f"in {new['received'] / seconds:.1f} Hz", f"out {new['published'] / seconds:.1f} Hz"]
+        parts += [f"{what} {new[what]}" for what in ("dropped", "idle", "waiting", "failed") if new[what]]
+        if recent:
+            p50, p95 = np.percentile(recent, [50, 95])
+            parts.append(f"arrival to published p50 {p50:.1f} ms p95 {p95:.1f} ms")
+        return ", ".join(parts)
+
+    def record(self) -> dict[str, Any]:
+        """What the statistics file holds: counts, and p50, p95 and p99 in milliseconds per stage."""
+        with self._lock:
+            stages = {
+                stage: {
+                    "n": len(values),
+                    **{f"p{p}": round(float(v), 3) for p, v in zip(PERCENTILES, _percentiles(values), strict=True)},
+                }
+                for stage, values in self._times.items()
+            }
+            return {"counts": dict(self._counts), "stages_ms": stages}
+
+
+class DepthNode(Node):
+    """The node ``cloudypoints``. CloudyPointsError when a parameter or the model cannot be used."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("cloudypoints", **options)
+        self.stats = Stats()
+        self._said: dict[str, float] = {}
+        self._values = parameters.declare(self)
+        self._cloud_options = _cloud_options(self._values)
+        self.add_on_set_parameters_callback(self._check_parameters)
+        self.add_post_set_parameters_callback(self._take_parameters)
+        self._stats_file = _stats_file(str(self._values["stats_file"]))
+
+        model = str(self._values["model"])
+        self._pipeline = Pipeline.open(
+            Path(model) if model else None, str(self._values["engine"]), int(self._values["threads"])
+        )
+        self.get_logger().info(f"Model {self._pipeline.card.name} on {self._values['engine']}; warming up.")
+        self._pipeline.warm_up()
+
+        self._depth_pub = self.create_publisher(Image, "~/depth/image_raw", QUEUE_DEPTH)
+        self._info_pub = self.create_publisher(CameraInfo, "~/depth/camera_info", QUEUE_DEPTH)
+        self._points_pub = self.create_publisher(PointCloud2, "~/points", QUEUE_DEPTH)
+        self._color_pub = self.create_publisher(Image, "~/depth/color", QUEUE_DEPTH)
+        # Publishing serialises before it returns, so one message per topic is filled again and again.
+        self._depth_msg, self._color_msg, self._points_msg = Image(), Image(), PointCloud2()
+
+        self._mailbox = Mailbox()
+        self._worker = threading.Thread(target=self._work, name="cloudypoints worker", daemon=True)
+        self._worker.start()
+
+        self._calibrations: dict[tuple[int, int], Calibration] = {}
+        # camera_info is small, so best effort arrives, and it accepts every publisher.
+        self._info_sub = self.create_subscription(
+            CameraInfo, "camera_info", self._on_camera_info, _qos(ReliabilityPolicy.BEST_EFFORT)
+        )
+        compressed = self._values["image_transport"] == "compressed"
+        self._image_type: Any = CompressedImage if compressed else Image
+        self._image_topic = self.resolve_topic_name("image_raw/compressed" if compressed else "image_raw")
+        self._image_sub: Any = None
+        self._reliability: ReliabilityPolicy | None = None
+        self._subscribe()
+        self._qos_timer = self.create_timer(QOS_POLL_S, self._subscribe)
+        self._report_timer = self.create_timer(REPORT_S, self._report)
+
+    def close(self) -> None:
+        """Stop the worker and write the statistics file; the node can then be destroyed."""
+        self._mailbox.close()
+        self._worker.join(timeout=10.0)
+        if self._stats_file is not None:
+            try:
+                with replacing(self._stats_file) as partial:
+                    partial.write_text(json.dumps(self.stats.record(), indent=1) + "\n", encoding="utf-8")
+            except CloudyPointsError as error:
+                print(f"depth_node: {error}", file=sys.stderr)
+
+    # ---- in
+
+    def _subscribe(self) -> None:
+        """Subscribe the image, reliable if every publisher offers that, and again when the answer changes.
+
+        Large images on an untuned DDS only arrive reliably; a best-effort camera only matches best effort.
+        """
+        offered = [
+            info.qos_profile.reliability for info in self.get_publishers_info_by_topic(self._image_topic)
+        ]
+        if not offered and self._image_sub is not None:
+            return
+        reliable = all(policy == ReliabilityPolicy.RELIABLE for policy in offered)
+        wanted = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        if self._image_sub is not None:
+            if wanted == self._reliability:
+                return
+            self.destroy_subscription(self._image_sub)
+        # The next poll answers an incompatible publisher; rclpy's own warning about it would only alarm.
+        quiet = SubscriptionEventCallbacks(incompatible_qos=lambda _event: None)
+        self._image_sub = self.create_subscription(
+            self._image_type, self._image_topic_unresolved(), self._on_image, _qos(wanted), event_callbacks=quiet
+        )
+        self._reliability = wanted
+        self.get_logger().info(f"Subscribed to {self._image_topic}, {'reliable' if reliable else 'best effort'}.")
+
+    def _image_topic_unresolved(self) -> str:
+        # Remapping happens inside create_subscription; a resolved name must not be remapped twice.
+        return "image_raw/compressed" if self._image_type is CompressedImage else "image_raw"
+
+    def _on_image(self, msg: Any) -> None:
+        self.stats.count("received")
+        if self._mailbox.put((msg, time.perf_counter())):
+            self.stats.count("dropped")
+
+    def _on_camera_info(self, msg: CameraInfo) -> None:
+        calibration = messages.calibration(msg)
+        try:
+            base = calibration.folded()
+        except (CloudyPointsError, ValueError, ZeroDivisionError) as error:
+            self._say("camera_info", f"This camera_info cannot be used: {error}")
+            return
+        kept = {size: c for size, c in self._calibrations.items() if size != (base.width, base.height)}
+        kept[base.width, base.height] = calibration  # the newest is the last
+        while len(kept) > SIZES_KEPT:
+            del kept[next(iter(kept))]
+        self._calibrations = kept
+
+    # ---- the worker
+
+    def _work(self) -> None:
+        while (item := self._mailbox.take()) is not None:
+            try:
+                outcome = self._frame(*item)
+            except Exception as error:  # one bad frame must not end the node
+                if not self.context.ok():
+                    return
+                outcome = "failed"
+                reason = str(error) if isinstance(error, CloudyPointsError) else f"{type(error).__name__}: {error}"
+                self._say("frame", f"A frame failed: {reason}")
+                self.get_logger().debug(traceback.format_exc())
+            self.stats.count(outcome)
+
+    def _frame(self, msg: Any, arrived: float) -> str:
+        """Decode, compute and publish one image; how it ended, as a name of :class:`Stats`."""
+        wants_depth = self._depth_pub.get_subscription_count() > 0
+        wants_points = self._points_pub.get_subscription_count() > 0
+        wants_color = self._color_pub.get_subscription_count() > 0
+        wants_info = self._info_pub.get_subscription_count() > 0
+        if not (wants_depth or wants_points or wants_color or wants_info):
+            return "idle"
+        if not self._calibrations:
+            topic = self._info_sub.topic_name
+            self._say(
+                "no camera_info",
+                f"Images arrive but no camera_info on {topic}, so there are no metres; publish it there or remap "
+                "camera_info.",
+            )
+            return "waiting"
+
+        values, options = self._values, self._cloud_options
+        clock = _Clock(arrived)
+        picture = messages.decode_compressed(msg) if isinstance(msg, CompressedImage) else messages.decode(msg)
+        clock.lap("decode")
+        height, width = picture.image.shape[:2]
+        calibration = self._calibration_of(width, height)
+        header = msg.header
+        if wants_info:
+            self._info_pub.publish(messages.camera_info(calibration, header))
+        if wants_depth or wants_points or wants_color:
+            camera = calibration.camera(bool(values["rectified"]))
+            frame = self._pipeline.depth(picture.image, camera, order=picture.order)
+            clock.add(frame.times_ms)
+            if wants_depth:
+                depth_msg, too_far = messages.depth_message(
+                    frame.depth, header, str(values["depth_encoding"]), self._depth_msg
+                )
+                self._depth_pub.publish(depth_msg)
+                self.stats.count("too_far_pixels", too_far)
+                clock.lap("depth")
+            if wants_points:
+                packed = cloud(frame.depth, frame.camera, picture.image, picture.order, options)
+                self._points_pub.publish(messages.cloud_message(packed, header, self._points_msg))
+                clock.lap("points")
+            if wants_color:
+                preview = colorize(frame.depth, float(values["color.max_range"]))
+                self._color_pub.publish(messages.image_message(preview, header, "bgr8", self._color_msg))
+                clock.lap("color")
+        self.stats.add_times(clock.finish())
+        return "published"
+
+    def _calibration_of(self, width: int, height: int) -> Calibration:
+        """The newest calibration that fits an image of this size. CloudyPointsError when none does."""
+        calibrations = self._calibrations
+        fitting = calibrations.get((width, height))
+        if fitting is None:
+            newest = list(calibrations.values())[-1]
+            newest.require_image(width, height)
+            return newest
+        return fitting
+
+    # ---- parameters and reports
+
+    def _check_parameters(self, changes: Sequence[Any]) -> SetParametersResult:
+        values = {**self._values, **{change.name: change.value for change in changes}}
+        reason = parameters.problem(values)
+        return SetParametersResult(successful=reason is None, reason=reason or "")
+
+    def _take_parameters(self, changes: Sequence[Any]) -> None:
+        known = {change.name: change.value for change in changes if change.name in self._values}
+        self._values = {**self._values, **known}
+        self._cloud_options = _cloud_options(self._values)
+
+    def _report(self) -> None:
+        line = self.stats.line()
+        if line is not None:
+            self.get_logger().info(line)
+            return
+        publishers = self.count_publishers(self._image_topic)
+        if publishers == 0:
+            self._say("silence", f"No image yet: nobody publishes {self._image_topic}; start the camera or remap.")
+        else:
+            self._say(
+                "silence",
+                f"No image for {REPORT_S:g} s on {self._image_topic} ({publishers} publishing, subscribed "
+                f"{'reliable' if self._reliability == ReliabilityPolicy.RELIABLE else 'best effort'}). Large "
+                "best-effort images need shared memory: let the camera publish reliable or give its process "
+                f"the Fast DDS profile {dds.PROFILE}.",
+            )
+
+    def _say(self, key: str, text: str) -> None:
+        """Warn, at most once per REPORT_S for each key."""
+        now = time.monotonic()
+        if now - self._said.get(key, -REPORT_S) >= REPORT_S * 0.99:
+            self._said[key] = now
+            self.get_logger().warning(text)
+
+
+class _Clock:
+    """Milliseconds per stage of one frame; ``total`` runs from arrival to the last publish."""
+
+    def __init__(self, arrived: float) -> None:
+        self._arrived, self._last = arrived, time.perf_counter()
+        self._times = {"wait": (self._last - arrived) * 1e3}
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self._times[stage] = (now - self._last) * 1e3
+        self._last = now
+
+    def add(self, times_ms: Mapping[str, float]) -> None:
+        """Take over stages that were measured elsewhere, up to now."""
+        self._times.update(times_ms)
+        self._last = time.perf_counter()
+
+    def finish(self) -> dict[str, float]:
+        self._times["total"] = (time.perf_counter() - self._arrived) * 1e3
+        return self._times
+
+
+def _percentiles(values: Sequence[float] | deque[float]) -> list[float]:
+    return [float(v) for v in np.percentile(list(values), PERCENTILES)]
+
+
+def _qos(reliability: ReliabilityPolicy) -> QoSProfile:
+    return QoSProfile(depth=QUEUE_DEPTH, reliability=reliability)
+
+
+def _cloud_options(values: Mapping[str, Value]) -> CloudOptions:
+    return CloudOptions(
+        fields=str(values["points.fields"]),
+        stride=int(values["points.stride"]),
+        organised=bool(values["points.organised"]),
+        min_range_m=float(values["points.min_range"]),
+        max_range_m=float(values["points.max_range"]),
+    )
+
+
+def _stats_file(text: str) -> Path | None:
+    if not text:
+        return None
+    path = Path(text).expanduser()
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise CloudyPointsError(
+            f"The statistics file {path} cannot be written: its folder is missing or read-only. Set stats_file to a "
+            "path in a folder that can be written."
+        )
+    return path
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the node until Ctrl-C or SIGTERM; the exit code: 0, or 2 for what the user can mend."""
+    arguments = list(sys.argv if argv is None else ["depth_node", *argv])
+    parser = argparse.ArgumentParser(
+        prog="depth_node", description=__doc__, epilog="ROS arguments follow --ros-args: remappings, parameters."
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    debug = bool(parser.parse_args(remove_ros_args(arguments)[1:]).debug)
+    node: DepthNode | None = None
+    initialised = False
+    try:
+        profile = dds.apply_profile()
+        dds.keep_buffers()
+        dds.check_log_directory()
+        rclpy.init(args=arguments)
+        initialised = True
+        node = DepthNode()
+        node.get_logger().info(profile)
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except CloudyPointsError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"depth_node: {error}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        # Ctrl-C while the node is being made shuts the context under our feet.
+        if not initialised or rclpy.ok():
+            raise
+        if debug:
+            print(f"depth_node: stopped while starting ({error})", file=sys.stderr)
+    finally:
+        if node is not None:
+            node.close()
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""``cloudypoints run``: the depth node without a ROS workspace."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--image", metavar="TOPIC", help="image topic (default: image_raw)")
+    parser.add_argument("--camera-info", metavar="TOPIC", help="camera_info topic (default: camera_info)")
+    parser.add_argument("--params-file", metavar="YAML", help="a ROS 2 parameter file, such as config/depth.yaml")
+    parser.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME:=VALUE", help="a parameter")
+    parser.add_argument("ros_arguments", nargs="*", metavar="-- ROS_ARGUMENT", help="anything else for --ros-args")
+
+
+def main(args: argparse.Namespace) -> int:
+    from cloudypoints_ros import node
+
+    return node.main(ros_arguments(args))
+
+
+def ros_arguments(args: argparse.Namespace) -> list[str]:
+    """The node's command line: [] or --ros-args with remappings, files and parameters."""
+    words: list[str] = []
+    # The compressed topic lives under the image's own name, as image_transport has it.
+    for topic, given in (("image_raw", args.image), ("camera_info", args.camera_info)):
+        if given:
+            words += ["-r", f"{topic}:={given}"]
+    if args.image:
+        words += ["-r", f"image_raw/compressed:={args.image}/compressed"]
+    if args.params_file:
+        words += ["--params-file", args.params_file]
+    for parameter in args.parameters:
+        words += ["-p", parameter]
+    words += args.ros_arguments
+    return ["--ros-args", *words] if words else []

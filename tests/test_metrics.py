@@ -1,0 +1,43 @@
+"""Metrics against hand-computed numbers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from cloudypoints_ros.metrics import depth_metrics
+
+
+def test_by_hand() -> None:
+    truth = np.array([[2.0, 4.0, 10.0, np.nan, 100.0]])
+    prediction = np.array([[3.0, 4.0, 8.0, 5.0, 5.0]])
+    m = depth_metrics(prediction, truth)
+    assert m.n == 3 and m.missing == 0
+    assert m.abs_rel == pytest.approx((0.5 + 0 + 0.2) / 3)
+    assert m.sq_rel == pytest.approx((1 / 2 + 0 + 4 / 10) / 3)
+    assert m.rmse == pytest.approx(math.sqrt((1 + 0 + 4) / 3))
+    logs = [math.log(1.5), 0.0, math.log(0.8)]
+    assert m.rmse_log == pytest.approx(math.sqrt(sum(v * v for v in logs) / 3))
+    mean = sum(logs) / 3
+    assert m.silog == pytest.approx(100 * math.sqrt(sum((v - mean) ** 2 for v in logs) / 3))
+    assert (m.delta1, m.delta2, m.delta3) == pytest.approx((1 / 3, 1.0, 1.0))  # ratios 1.5, 1, 1.25
+
+
+def test_median_scaling_forgives_scale_and_only_scale() -> None:
+    truth = np.linspace(2, 40, 50)
+    assert depth_metrics(truth * 0.5, truth, median_scaled=True).abs_rel == pytest.approx(0, abs=1e-12)
+    assert depth_metrics(truth * 0.5, truth).abs_rel == pytest.approx(0.5, abs=1e-2)
+
+
+def test_predicted_sky_counts_as_the_far_end_and_nan_as_missing() -> None:
+    m = depth_metrics(np.array([np.inf, np.nan, 20.0]), np.array([40.0, 20.0, 20.0]))
+    assert m.n == 2 and m.missing == pytest.approx(1 / 3)
+    assert m.abs_rel == pytest.approx(0.5)
+
+
+def test_no_truth_and_wrong_shapes() -> None:
+    assert math.isnan(depth_metrics(np.ones(3), np.full(3, np.nan)).abs_rel)
+    with pytest.raises(ValueError, match="must be equal"):
+        depth_metrics(np.ones(3), np.ones(4))

@@ -1,0 +1,137 @@
+"""The whole way of a frame, on tiny models whose answer is known and on the embedded one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tiny_models import expected_depth, write_model
+
+from cloudypoints_ros.camera import Camera
+from cloudypoints_ros.engines import ENGINES, open_engine
+from cloudypoints_ros.errors import CloudyPointsError
+from cloudypoints_ros.model_files import DEFAULT_MODEL, load_card
+from cloudypoints_ros.pipeline import Pipeline
+
+CAMERA = Camera(96, 64, 80.0, 80.0, 47.5, 31.5)
+
+
+def picture(camera: Camera = CAMERA) -> np.ndarray:
+    """Red rises to the right, the upper quarter is sky (blue), green says valid."""
+    image = np.zeros((camera.height, camera.width, 3), np.uint8)
+    image[..., 0] = np.linspace(0, 255, camera.width).astype(np.uint8)
+    image[..., 1] = 255
+    image[: camera.height // 4, :, 2] = 255
+    return image
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("kind", ["depth", "log_depth", "inverse_depth"])
+@pytest.mark.parametrize("fixed", [None, (64, 96)], ids=["dynamic", "fixed"])
+@pytest.mark.parametrize("resize", ["stretch", "letterbox"])
+def test_every_engine_quantity_and_size(
+    tmp_path: Path, engine: str, kind: str, fixed: tuple[int, int] | None, resize: str
+) -> None:
+    pipeline = Pipeline.open(write_model(tmp_path, kind, fixed, resize=resize), engine)
+    frame = pipeline.depth(picture(), CAMERA)
+    assert frame.depth.shape == (64, 96) and frame.depth.dtype == np.float32
+    assert np.isposinf(frame.depth[:16]).all()
+    np.testing.assert_allclose(frame.depth[17:], np.tile(expected_depth(picture()[0, :, 0]), (47, 1)), rtol=1e-4)
+    assert set(frame.times_ms) == {"preprocess", "infer", "postprocess"}
+
+
+def test_bgr_images_and_bgr_models(tmp_path: Path) -> None:
+    expected = Pipeline.open(write_model(tmp_path / "a")).depth(picture(), CAMERA).depth
+    reversed_image = np.ascontiguousarray(picture()[..., ::-1])
+    for colour in ("rgb", "bgr"):
+        model = write_model(tmp_path / colour, colour=colour)
+        np.testing.assert_array_equal(Pipeline.open(model).depth(reversed_image, CAMERA, "bgr").depth, expected)
+
+
+def test_other_image_sizes_than_the_networks(tmp_path: Path) -> None:
+    pipeline = Pipeline.open(write_model(tmp_path, resize="letterbox"))
+    camera = Camera(300, 100, 200.0, 200.0, 149.5, 49.5)
+    depth = pipeline.depth(picture(camera), camera).depth
+    assert depth.shape == (100, 300)
+    np.testing.assert_allclose(depth[60, 10:-10], expected_depth(picture(camera)[0, 10:-10, 0]), rtol=0.02)
+
+
+def test_half_the_image_with_the_camera_scaled_gives_the_same_metres(tmp_path: Path) -> None:
+    pipeline = Pipeline.open(write_model(tmp_path, "log_depth", canonical_focal_px=160.0, resize="letterbox"))
+    camera = Camera(192, 128, 160.0, 160.0, 95.5, 63.5)
+    full = pipeline.depth(picture(camera), camera).depth
+    half_image = cv2.resize(picture(camera), (96, 64), interpolation=cv2.INTER_AREA)
+    half = pipeline.depth(half_image, camera.scaled(0.5)).depth
+    # A pixel of the half image covers four of the full one.
+    np.testing.assert_allclose(half[20:], full.reshape(64, 2, 96, 2).mean((1, 3))[20:], rtol=0.01)
+    assert full[100, 0] == pytest.approx(expected_depth(np.array([0]))[0] * 80 / 160, rel=0.02)
+
+
+def test_twice_the_focal_length_is_twice_as_far(tmp_path: Path) -> None:
+    pipeline = Pipeline.open(write_model(tmp_path, canonical_focal_px=160.0))
+    once = pipeline.depth(picture(), CAMERA).depth[20:]
+    twice = pipeline.depth(picture(), Camera(96, 64, 160.0, 160.0, 47.5, 31.5)).depth[20:]
+    np.testing.assert_allclose(twice, 2 * once, rtol=1e-5)
+
+
+def test_the_embedded_model_is_metric_at_any_image_size() -> None:
+    """DESIGN's half-size test on the shipped weights and a shipped picture."""
+    clip = DEFAULT_MODEL.parents[1] / "clip"
+    from cloudypoints_ros.camera import load_camera
+
+    camera = load_camera(clip / "camera.json")
+    image = cv2.imread(str(sorted((clip / "image").iterdir())[0]))
+    pipeline = Pipeline.open()
+    full = pipeline.depth(image, camera, "bgr").depth
+    half_size = (camera.width // 2, camera.height // 2)
+    half = pipeline.depth(cv2.resize(image, half_size, interpolation=cv2.INTER_AREA), camera.scaled(0.5), "bgr").depth
+    assert full.shape == (camera.height, camera.width)
+    a, b = full[::2, ::2], half
+    both = np.isfinite(a) & np.isfinite(b)
+    assert both.mean() > 0.4 and (np.isposinf(a) == np.isposinf(b)).mean() > 0.97
+    assert np.median(np.abs(np.log(a[both] / b[both]))) < 0.05
+
+
+def test_a_relative_model_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(CloudyPointsError, match="relative depth, which is not metres; use a metric model"):
+        Pipeline.open(write_model(tmp_path, "inverse_depth", unit="relative"))
+
+
+@pytest.mark.parametrize(
+    ("image", "sentence"),
+    [
+        (np.zeros((64, 97, 3), np.uint8), "image is 97x64 but its camera is 96x64"),
+        (np.zeros((64, 96), np.uint8), r"uint8 \(64, 96\); expected uint8 \(height, width, 3\)"),
+        (np.zeros((64, 96, 3), np.float32), "float32"),
+    ],
+)
+def test_wrong_images(tmp_path: Path, image: np.ndarray, sentence: str) -> None:
+    with pytest.raises(CloudyPointsError, match=sentence):
+        Pipeline.open(write_model(tmp_path)).depth(image, CAMERA)
+
+
+def test_unknown_engine_and_wrong_card(tmp_path: Path) -> None:
+    import dataclasses
+
+    model = write_model(tmp_path)
+    card = load_card(model)
+    with pytest.raises(CloudyPointsError, match="engine 'tpu' is not known; expected one of onnxruntime"):
+        open_engine("tpu", model, card)
+    wrong = dataclasses.replace(card, output=dataclasses.replace(card.output, tensor="depths"))
+    with pytest.raises(CloudyPointsError, match="names the outputs depths, but the model has answer, sky"):
+        open_engine("onnxruntime", model, wrong)
+
+
+def test_onnxruntimes_own_failure_is_one_sentence(tmp_path: Path) -> None:
+    import onnx
+
+    model = write_model(tmp_path)
+    card = load_card(model)
+    proto = onnx.load(str(model))
+    proto.graph.node[0].op_type = "Slyce"
+    onnx.save(proto, str(model))
+    with pytest.raises(CloudyPointsError, match="cannot be loaded by ONNX Runtime") as caught:
+        open_engine("onnxruntime", model, card)
+    assert "\n" not in str(caught.value)
