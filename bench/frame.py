@@ -18,8 +18,8 @@ from time import perf_counter
 
 import numpy as np
 
-from cloudypoints_ros.allocator import keep_buffers
 from cloudypoints_ros.camera import Camera
+from cloudypoints_ros.dds import keep_buffers
 from cloudypoints_ros.geometry import CloudOptions, cloud
 from cloudypoints_ros.pipeline import Pipeline
 
@@ -108,7 +108,8 @@ def packing_line(runs: int) -> str:
 
 
 def machine() -> str:
-    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "")
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")
     return f"{model or platform.processor()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
 
 

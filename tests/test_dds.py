@@ -52,9 +52,7 @@ def test_a_profile_in_the_working_directory_wins(tmp_path: Path) -> None:
 def test_profile_says_what_was_measured_to_work() -> None:
     tree = ElementTree.parse(dds.PROFILE)
     name = {"d": "http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles"}
-    transports = {
-        t.findtext("d:type", None, name): t for t in tree.iterfind(".//d:transport_descriptor", name)
-    }
+    transports = {t.findtext("d:type", None, name): t for t in tree.iterfind(".//d:transport_descriptor", name)}
     assert set(transports) == {"SHM", "UDPv4"}
     assert transports["SHM"].findtext("d:segment_size", None, name) == "67108864"
     assert transports["SHM"].findtext("d:port_queue_capacity", None, name) == "2048"

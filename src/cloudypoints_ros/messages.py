@@ -147,9 +147,7 @@ def camera_info(calibration: Calibration, header: Any) -> CameraInfo:
     return msg
 
 
-def depth_message(
-    depth: Array, header: Any, encoding: str = "32FC1", reuse: Image | None = None
-) -> tuple[Image, int]:
+def depth_message(depth: Array, header: Any, encoding: str = "32FC1", reuse: Image | None = None) -> tuple[Image, int]:
     """The Image of a depth map, float32 (H, W) metres along Z, NaN unknown, +inf sky; and how many were too far.
 
     32FC1 keeps the values as they are. 16UC1 holds rounded millimetres: 0 where there is no answer, sky included,
@@ -250,7 +248,7 @@ def _fill(msg: Any, flat: Array) -> None:
             np.frombuffer(msg.data, np.uint8)[:] = flat
         return
     fresh = array.array("B")
-    fresh.frombytes(memoryview(np.ascontiguousarray(flat)))
+    fresh.frombytes(np.ascontiguousarray(flat).data)
     msg.data = fresh
 
 

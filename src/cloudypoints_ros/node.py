@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
@@ -39,6 +40,8 @@ from cloudypoints_ros.preview import colorize
 
 REPORT_S = 5.0
 QOS_POLL_S = 0.25
+# How long to look for cameras that already run before subscribing without having seen one.
+DISCOVERY_S = 0.5
 QUEUE_DEPTH = 2
 # A camera that switches between sizes keeps one calibration for each.
 SIZES_KEPT = 8
@@ -169,12 +172,15 @@ class DepthNode(Node):
         )
         compressed = self._values["image_transport"] == "compressed"
         self._image_type: Any = CompressedImage if compressed else Image
-        self._image_topic = self.resolve_topic_name("image_raw/compressed" if compressed else "image_raw")
+        self._image_name = "image_raw/compressed" if compressed else "image_raw"
+        self._image_topic = self.resolve_topic_name(self._image_name)
         self._image_sub: Any = None
         self._reliability: ReliabilityPolicy | None = None
-        self._subscribe()
-        self._qos_timer = self.create_timer(QOS_POLL_S, self._subscribe)
-        self._report_timer = self.create_timer(REPORT_S, self._report)
+        self._discovery_ends = time.monotonic() + DISCOVERY_S
+        # Not the node's clock: with use_sim_time that one stands still until a bag plays.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._qos_timer = self.create_timer(QOS_POLL_S, self._subscribe, clock=steady)
+        self._report_timer = self.create_timer(REPORT_S, self._report, clock=steady)
 
     def close(self) -> None:
         """Stop the worker and write the statistics file; the node can then be destroyed."""
@@ -194,10 +200,8 @@ class DepthNode(Node):
 
         Large images on an untuned DDS only arrive reliably; a best-effort camera only matches best effort.
         """
-        offered = [
-            info.qos_profile.reliability for info in self.get_publishers_info_by_topic(self._image_topic)
-        ]
-        if not offered and self._image_sub is not None:
+        offered = [info.qos_profile.reliability for info in self.get_publishers_info_by_topic(self._image_topic)]
+        if not offered and (self._image_sub is not None or time.monotonic() < self._discovery_ends):
             return
         reliable = all(policy == ReliabilityPolicy.RELIABLE for policy in offered)
         wanted = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
@@ -208,14 +212,10 @@ class DepthNode(Node):
         # The next poll answers an incompatible publisher; rclpy's own warning about it would only alarm.
         quiet = SubscriptionEventCallbacks(incompatible_qos=lambda _event: None)
         self._image_sub = self.create_subscription(
-            self._image_type, self._image_topic_unresolved(), self._on_image, _qos(wanted), event_callbacks=quiet
+            self._image_type, self._image_name, self._on_image, _qos(wanted), event_callbacks=quiet
         )
         self._reliability = wanted
         self.get_logger().info(f"Subscribed to {self._image_topic}, {'reliable' if reliable else 'best effort'}.")
-
-    def _image_topic_unresolved(self) -> str:
-        # Remapping happens inside create_subscription; a resolved name must not be remapped twice.
-        return "image_raw/compressed" if self._image_type is CompressedImage else "image_raw"
 
     def _on_image(self, msg: Any) -> None:
         self.stats.count("received")
@@ -268,9 +268,9 @@ class DepthNode(Node):
             return "waiting"
 
         values, options = self._values, self._cloud_options
-        clock = _Clock(arrived)
+        laps = _Laps(arrived)
         picture = messages.decode_compressed(msg) if isinstance(msg, CompressedImage) else messages.decode(msg)
-        clock.lap("decode")
+        laps.lap("decode")
         height, width = picture.image.shape[:2]
         calibration = self._calibration_of(width, height)
         header = msg.header
@@ -279,23 +279,23 @@ class DepthNode(Node):
         if wants_depth or wants_points or wants_color:
             camera = calibration.camera(bool(values["rectified"]))
             frame = self._pipeline.depth(picture.image, camera, order=picture.order)
-            clock.add(frame.times_ms)
+            laps.add(frame.times_ms)
             if wants_depth:
                 depth_msg, too_far = messages.depth_message(
                     frame.depth, header, str(values["depth_encoding"]), self._depth_msg
                 )
                 self._depth_pub.publish(depth_msg)
                 self.stats.count("too_far_pixels", too_far)
-                clock.lap("depth")
+                laps.lap("depth")
             if wants_points:
                 packed = cloud(frame.depth, frame.camera, picture.image, picture.order, options)
                 self._points_pub.publish(messages.cloud_message(packed, header, self._points_msg))
-                clock.lap("points")
+                laps.lap("points")
             if wants_color:
                 preview = colorize(frame.depth, float(values["color.max_range"]))
                 self._color_pub.publish(messages.image_message(preview, header, "bgr8", self._color_msg))
-                clock.lap("color")
-        self.stats.add_times(clock.finish())
+                laps.lap("color")
+        self.stats.add_times(laps.finish())
         return "published"
 
     def _calibration_of(self, width: int, height: int) -> Calibration:
@@ -345,7 +345,7 @@ class DepthNode(Node):
             self.get_logger().warning(text)
 
 
-class _Clock:
+class _Laps:
     """Milliseconds per stage of one frame; ``total`` runs from arrival to the last publish."""
 
     def __init__(self, arrived: float) -> None:

@@ -57,9 +57,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "model", "", "Path of the ONNX model, its card beside it; empty takes the one that comes along", read_only=True
     ),
     Parameter("engine", "onnxruntime", "What runs the model", choices=("onnxruntime",), read_only=True),
-    Parameter(
-        "threads", 0, "CPU threads of the engine; 0 lets it choose", "threads", low=0, high=256, read_only=True
-    ),
+    Parameter("threads", 0, "CPU threads of the engine; 0 lets it choose", "threads", low=0, high=256, read_only=True),
     Parameter(
         "rectified",
         False,

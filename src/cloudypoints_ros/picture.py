@@ -28,6 +28,7 @@ _MIN_CLOUD_HEIGHT = 6.6
 # Points higher above the camera than this (tree tops, bridges, sky bleeding) would hide the street from above.
 _CEILING_M = 4.0
 _AHEAD_M = (10.0, 60.0)
+_ASIDE_M = 12.0  # a street is at least so wide to either side of the camera
 
 
 def cloud_of(
@@ -125,9 +126,7 @@ def _scale(figure: Any, axes: Any, max_range_m: float) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm
 
-    bar = figure.colorbar(
-        ScalarMappable(LogNorm(NEAR_M, max_range_m), "magma_r"), cax=axes, orientation="horizontal"
-    )
+    bar = figure.colorbar(ScalarMappable(LogNorm(NEAR_M, max_range_m), "magma_r"), cax=axes, orientation="horizontal")
     ticks = [t for t in (1, 2, 3, 5, 10, 20, 40, 80, 160) if NEAR_M <= t <= max_range_m]
     bar.set_ticks(ticks, labels=[f"{t} m" for t in ticks])
     bar.ax.minorticks_off()
@@ -137,7 +136,6 @@ def _scale(figure: Any, axes: Any, max_range_m: float) -> None:
 
 def _from_above(axes: Any, points: Array, colours: Array, max_range_m: float) -> None:
     """The cloud seen from above, forward up: x right and z forward, metres, the camera at the origin."""
-    import matplotlib.patheffects as effects
     from matplotlib.patches import Arc, Polygon
 
     finite = np.isfinite(points).all(1) & (points[:, 1] > -_CEILING_M) & (points[:, 2] <= max_range_m)
@@ -145,7 +143,7 @@ def _from_above(axes: Any, points: Array, colours: Array, max_range_m: float) ->
     box = axes.get_window_extent()
     ratio = box.width / box.height
     reach = float(np.percentile(points[:, 2], 97)) if len(points) else _AHEAD_M[0]
-    ahead = min(max(5 * math.ceil(reach / 5), _AHEAD_M[0]), _AHEAD_M[1])
+    ahead = min(max(5 * math.ceil(max(reach, 2 * _ASIDE_M / ratio) / 5), _AHEAD_M[0]), _AHEAD_M[1])
     behind = 0.03 * ahead
     aside = (ahead + behind) * ratio / 2
 
@@ -154,15 +152,22 @@ def _from_above(axes: Any, points: Array, colours: Array, max_range_m: float) ->
     size = min(max(1.5e5 / max(len(points), 1), 3.0), 8.0)  # a sparse cloud gets bigger dots, points squared
     lifted = (colours[order] / 255.0) ** 0.7
     axes.scatter(points[order, 0], points[order, 2], c=lifted, s=size, marker="s", linewidths=0, zorder=2)
-    halo = [effects.withStroke(linewidth=3, foreground=_PANEL)]
+    shade = {"facecolor": _PANEL, "alpha": 0.8, "linewidth": 0, "pad": 1.5}
     for radius in range(10, int(ahead) + 1, 10):
         axes.add_patch(
             Arc((0, 0), 2 * radius, 2 * radius, theta1=0, theta2=180, color=_TEXT, alpha=0.3, lw=0.8, zorder=3)
         )
         if radius < ahead:
             axes.text(
-                0, radius, f"{radius} m", color=_TEXT, fontsize=11.5, ha="center", va="center", zorder=4,
-                path_effects=halo,
+                0,
+                radius,
+                f"{radius} m",
+                color=_TEXT,
+                fontsize=11.5,
+                ha="center",
+                va="center",
+                zorder=4,
+                bbox=shade,
             )
     half = ahead * 0.02
     axes.add_patch(Polygon([(-half, -half), (half, -half), (0, half)], color="#5ad1ff", zorder=5, clip_on=False))

@@ -1,4 +1,4 @@
-"""`cloudypoints-train`: fit, evaluate, export, synth."""
+"""cloudypoints-train: fit, evaluate, export, synth."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from cloudypoints_ros.camera import save_camera
 from cloudypoints_ros.errors import CloudyPointsError
 
 NAME = "cloudypoints_street"
@@ -34,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--threads", type=int, default=1, help="threads that train")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--validate-every", type=int, default=500, help="steps between validations")
-    p.add_argument("--validation-scenes", type=int, default=32, help="of each of the two kinds")
+    p.add_argument("--validation-scenes", type=int, default=24, help="of each kind")
     p.set_defaults(run=run_fit)
 
     p = commands.add_parser("evaluate", help="score an exported model on measured depth")
@@ -49,10 +50,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("model", type=Path, help="NAME.onnx to write; NAME.card.json comes beside it")
     p.set_defaults(run=run_export)
 
-    p = commands.add_parser("synth", help="draw scenes: a contact sheet or a folder")
+    p = commands.add_parser("synth", help="draw scenes: a contact sheet, a folder, or a clip")
     p.add_argument("out", type=Path, help="a .jpg or .png for a contact sheet, else a folder")
     p.add_argument("--count", type=int, default=24)
     p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--clip", action="store_true", help="COUNT frames of one drive, in order")
+    p.add_argument("--truth-every", type=int, default=1, metavar="N", help="keep the depth of every N-th clip frame")
+    p.add_argument("--quality", type=int, default=95, help="of the JPEG images, 1 to 100")
     p.add_argument("--style", help="one style (default: a random training style each)")
     p.add_argument("--size", type=int, nargs=2, default=(640, 320), metavar=("W", "H"))
     p.set_defaults(run=run_synth)
@@ -70,10 +74,10 @@ def run_fit(arguments: argparse.Namespace) -> None:
         raise CloudyPointsError(f"{arguments.out} already holds a checkpoint; add --resume or name another folder.")
     names = {f.name for f in dataclasses.fields(Settings)}
     settings = Settings(**{k: v for k, v in vars(arguments).items() if k in names})
-    validate = validator(
-        seen=draw_scenes(draw, None, arguments.validation_scenes),
-        held_out=draw_scenes(draw, HELD_OUT_STYLES, arguments.validation_scenes),
-    )
+    sets = {"seen": draw_scenes(draw, None, arguments.validation_scenes)}
+    for style in HELD_OUT_STYLES:
+        sets[style] = draw_scenes(draw, style, arguments.validation_scenes)
+    validate = validator(**sets)
     stream = SceneStream(draw, batch_pixels=arguments.batch_pixels, seed=arguments.seed)
     fit(new_model(), stream, settings, arguments.out, arguments.resume, validate)
     print(f"done: cloudypoints-train export {arguments.out / CHECKPOINT} MODEL.onnx")
@@ -120,24 +124,43 @@ def provenance(record: dict[str, Any], arguments: argparse.Namespace) -> dict[st
 def run_synth(arguments: argparse.Namespace) -> None:
     from tqdm import tqdm  # type: ignore[import-untyped]
 
-    from cloudypoints_training.scenes import draw
+    from cloudypoints_training.scenes import HELD_OUT_STYLES, STYLES, clip, draw
 
-    width, height = arguments.size
-    drawn = [
-        draw(arguments.seed + i, width, height, arguments.style) for i in tqdm(range(arguments.count), unit="scene")
-    ]
-    if arguments.out.suffix in (".jpg", ".png"):
-        cv2.imwrite(str(arguments.out), contact_sheet([(d.image, d.depth) for d in drawn])[..., ::-1])
+    if arguments.style not in (None, *STYLES, *HELD_OUT_STYLES):
+        raise CloudyPointsError(
+            f"There is no style '{arguments.style}'; choose one of {', '.join((*STYLES, *HELD_OUT_STYLES))}."
+        )
+    out, seed, (width, height) = arguments.out, arguments.seed, arguments.size
+    if arguments.clip:
+        frames = clip(seed, arguments.count, width=width, height=height)
+        for i, scene in enumerate(tqdm(frames, total=arguments.count, unit="frame")):
+            write_image(out / "image" / f"{i:03}.jpg", scene.image, arguments.quality)
+            if i % arguments.truth_every == 0:
+                write_depth(out / "depth" / f"{i:03}.png", scene.depth)
+            save_camera(scene.camera, out / "camera.json")
         return
-    for i, scene in enumerate(drawn):
-        folder = arguments.out / f"{i:03}"
-        folder.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(folder / "image.jpg"), scene.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-        known = np.isfinite(scene.depth) & (scene.depth < 255)
-        metres = np.where(known, np.nan_to_num(scene.depth, posinf=0), 0)
-        cv2.imwrite(str(folder / "depth.png"), np.round(metres * 256).astype(np.uint16))
-        camera = {k: getattr(scene.camera, k) for k in ("width", "height", "fx", "fy", "cx", "cy")}
-        (folder / "camera.json").write_text(json.dumps(camera) + "\n")
+    numbers = tqdm(range(arguments.count), unit="scene")
+    scenes = (draw(seed + i, width, height, arguments.style) for i in numbers)
+    if out.suffix in (".jpg", ".png"):
+        write_image(out, contact_sheet([(s.image, s.depth) for s in scenes]))
+        return
+    for i, scene in enumerate(scenes):
+        folder = out / f"{arguments.style or 'street'}_{seed + i:06}"
+        write_image(folder / "image.jpg", scene.image, arguments.quality)
+        write_depth(folder / "depth.png", scene.depth)
+        save_camera(scene.camera, folder / "camera.json")
+
+
+def write_image(path: Path, rgb: Any, quality: int = 95) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.ascontiguousarray(rgb[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def write_depth(path: Path, depth: Any) -> None:
+    """uint16 metres x 256; 0 where unknown, sky, or beyond the 255.99 m that fit."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fits = np.isfinite(depth) & (depth < 65535.5 / 256)
+    cv2.imwrite(str(path), np.round(np.where(fits, depth, 0) * 256).astype(np.uint16))
 
 
 def contact_sheet(scenes: Sequence[tuple[Any, Any]], columns: int = 4) -> Any:

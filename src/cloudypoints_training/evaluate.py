@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,11 @@ class Scene:
     focal_px: float
 
 
-def draw_scenes(draw: Draw, styles: Sequence[str] | None, count: int) -> list[Scene]:
+def draw_scenes(draw: Draw, style: str | None, count: int) -> list[Scene]:
     """The same `count` scenes at every call, of seeds that training never sees."""
     scenes = []
     for i in range(count):
         width, height = VALIDATION_PICTURES[i % len(VALIDATION_PICTURES)]
-        style = styles[i % len(styles)] if styles else None
         drawn = draw(VALIDATION_SEED + i, width, height, style)
         image, depth = letterbox(drawn.image, drawn.depth)
         scenes.append(Scene(image, depth, drawn.camera.fx))

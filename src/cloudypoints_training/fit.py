@@ -126,7 +126,7 @@ def fit(
 
 def start(model: DepthNet, settings: Settings) -> State:
     """A run at step 0."""
-    model.encoder.eval().requires_grad_(False)
+    model.encoder.eval()
     model.decoder.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     matrices = [p for p in model.decoder.parameters() if p.ndim > 1]
     vectors = [p for p in model.decoder.parameters() if p.ndim <= 1]

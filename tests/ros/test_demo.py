@@ -21,7 +21,7 @@ from tiny_models import expected_depth, write_model
 from cloudypoints_ros.camera import Camera, save_camera
 from cloudypoints_ros.pipeline import Pipeline
 
-pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(120)]
 
 CAMERA = Camera(320, 160, 250.0, 251.0, 158.5, 80.5)
 FRAMES = 12
@@ -73,7 +73,7 @@ def start(*words: str, domain: str | None = None) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=200)
+    out, err = process.communicate(timeout=100)
     return process.returncode, out, err
 
 
@@ -125,7 +125,8 @@ def streaming(process: subprocess.Popen[str], out: Path) -> dict[str, int]:
         for fd in Path(f"/proc/{children['recorder']}/fd").iterdir():
             try:
                 # The spool is a nameless file in the demo's work folder.
-                if str(out) in os.readlink(fd) and "deleted" in os.readlink(fd) and fd.stat().st_size > 1_000_000:
+                name = str(fd.readlink())
+                if str(out) in name and "deleted" in name and fd.stat().st_size > 1_000_000:
                     return children
             except OSError:
                 continue
@@ -306,9 +307,7 @@ def test_a_still_is_repeated_and_an_earlier_result_replaced(tiny: Path, drive: P
         (("--source", "{tmp}/broken", "--model", "{tiny}"), "1.png cannot be read; it is damaged"),
     ],
 )
-def test_what_the_user_can_mend(
-    words: tuple[str, ...], sentence: str, tiny: Path, drive: Path, tmp_path: Path
-) -> None:
+def test_what_the_user_can_mend(words: tuple[str, ...], sentence: str, tiny: Path, drive: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.mp4").write_bytes(b"no video")
     for folder in ("nocamera", "broken"):
@@ -373,9 +372,7 @@ def test_no_orphans_when_the_conductor_is_killed(tiny: Path, drive: Path, tmp_pa
     assert not list(tmp_path.glob(".demo-*"))
 
 
-def test_the_users_ros_domain_is_kept(
-    tiny: Path, drive: Path, tmp_path: Path
-) -> None:
+def test_the_users_ros_domain_is_kept(tiny: Path, drive: Path, tmp_path: Path) -> None:
     process = start("--source", str(drive), "--loop", "--model", str(tiny), "-o", str(tmp_path), domain="87")
     children = streaming(process, tmp_path)
     for pid in children.values():
@@ -401,9 +398,9 @@ def test_spool_keeps_every_byte(tmp_path: Path) -> None:
 def test_journal_and_rate_of_the_camera_alone(drive: Path, tmp_path: Path) -> None:
     """Without subscribers the camera just runs; its journal says which file had which stamp."""
     environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2] / "src"))
+    words = ["--source", str(drive), "--rate", "20", "--frames", "20", "--subscribers", "0"]
     camera = subprocess.Popen(
-        [sys.executable, "-m", "cloudypoints_ros.demo.camera_publisher", "--source", str(drive), "--rate", "20"]
-        + ["--frames", "20", "--subscribers", "0", "--journal", str(tmp_path / "j.json")],
+        [sys.executable, "-m", "cloudypoints_ros.demo.camera_publisher", *words, "--journal", str(tmp_path / "j.json")],
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -422,3 +419,28 @@ def test_journal_and_rate_of_the_camera_alone(drive: Path, tmp_path: Path) -> No
     assert [f["truth"] is not None for f in frames[:5]] == [True, False, False, False, True]
     assert np.median(np.diff([f["stamp"] for f in frames])) / 1e9 == pytest.approx(0.05, abs=0.005)
     assert events[-1]["count"] == 20 and events[-1]["last_stamp"] == frames[-1]["stamp"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_before_the_first_frame_leaves_nothing(
+    number: signal.Signals, tiny: Path, drive: Path, tmp_path: Path
+) -> None:
+    process = start("--source", str(drive), "--model", str(tiny), "-o", str(tmp_path))
+    children = wait_for(lambda: len(children_of(process.pid)) == 3 and children_of(process.pid), "three children")
+    process.send_signal(number)
+    code, said, err = finish(process)
+    assert code == 130, err
+    assert "nothing was written" in said
+    assert "Traceback" not in err
+    assert all(gone(pid) for pid in children.values())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unwritable_home_is_no_obstacle(
+    tiny: Path, drive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/proc")
+    monkeypatch.delenv("ROS_LOG_DIR", raising=False)
+    still = drive / "image" / "000.png"
+    code, _, err = demo("--source", str(still), "--duration", "0.3", "--model", str(tiny), "-o", str(tmp_path))
+    assert code == 0, err

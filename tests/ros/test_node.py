@@ -369,6 +369,21 @@ def test_subscription_follows_what_publishers_offer(drive: Any, model: Path) -> 
         other.ask(image_message(picture()), info_of(), "depth")
 
 
+def test_remapped_in_a_namespace_with_a_clock_that_stands_still(drive: Any, model: Path) -> None:
+    """As a bag is replayed: use_sim_time before the player runs must not keep the node from subscribing."""
+    arguments = ("-r", "__ns:=/rig", "-r", "image_raw:=/image_raw", "-r", "camera_info:=/camera_info",
+                 "-r", "/rig/cloudypoints/depth/image_raw:=/cloudypoints/depth/image_raw")  # fmt: skip
+    with running(*arguments, model=model, use_sim_time=True) as node:
+        node.wait_for_line("Subscribed to /image_raw")
+        driver = drive(("depth",))
+        driver.connect()
+        sent = image_message(picture())
+        (msg,) = driver.ask(sent, info_of(), "depth")
+        assert msg.header == sent.header
+        topics = {name for name, _ in driver.node.get_topic_names_and_types()}
+        assert {"/rig/cloudypoints/points", "/rig/cloudypoints/depth/camera_info"} <= topics
+
+
 def test_silence_is_explained(model: Path) -> None:
     with running("-r", "image_raw:=/front/image", model=model) as node:
         node.wait_for_line("No image yet: nobody publishes /front/image; start the camera or remap.", 30)

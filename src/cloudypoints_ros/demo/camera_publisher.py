@@ -13,12 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from cloudypoints_ros.demo.channel import Orders, run_child, send
+from cloudypoints_ros.demo.topics import FRAME_ID, IMAGE_TOPIC, INFO_TOPIC
 from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_ros.sources import CameraChoice, Source, SourceFrame, add_camera_arguments, open_source
-
-IMAGE_TOPIC = "/camera/image_raw"
-INFO_TOPIC = "/camera/camera_info"
-FRAME_ID = "camera_optical_frame"
 
 # Decoded images that wait: enough that decoding never sets the pace of a short clip, little enough for a small board.
 _AHEAD_BYTES = 384 << 20

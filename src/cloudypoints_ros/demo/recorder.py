@@ -24,19 +24,21 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cloudypoints_ros.demo.camera_publisher import IMAGE_TOPIC, INFO_TOPIC
 from cloudypoints_ros.demo.channel import Orders, run_child, send
+from cloudypoints_ros.demo.topics import (
+    DEPTH_INFO_TOPIC,
+    DEPTH_TOPIC,
+    IMAGE_TOPIC,
+    INFO_TOPIC,
+    JPEG_TOPIC,
+    POINTS_TOPIC,
+    TRUTH_TOPIC,
+)
 from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_ros.metrics import depth_metrics
 from cloudypoints_ros.sources import read_truth
 
 Array = npt.NDArray[Any]
-
-DEPTH_TOPIC = "/cloudypoints/depth/image_raw"
-DEPTH_INFO_TOPIC = "/cloudypoints/depth/camera_info"
-POINTS_TOPIC = "/cloudypoints/points"
-JPEG_TOPIC = f"{IMAGE_TOPIC}/compressed"
-TRUTH_TOPIC = "/camera/depth_truth"
 
 RECORDED = {
     IMAGE_TOPIC: "Image",
@@ -178,9 +180,7 @@ def _receive(spool: Spool, orders: Orders) -> bool:
         node = rclpy.create_node("demo_recorder")
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        qos = QoSProfile(
-            history=HistoryPolicy.KEEP_LAST, depth=_QUEUE_DEPTH, reliability=ReliabilityPolicy.RELIABLE
-        )
+        qos = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=_QUEUE_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
         counts = dict.fromkeys(RECORDED, 0)
         newest = dict.fromkeys(RECORDED, 0)
         delay_ms: list[float] = []

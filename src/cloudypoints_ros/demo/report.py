@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloudypoints_ros.demo.camera_publisher import IMAGE_TOPIC
-from cloudypoints_ros.demo.recorder import DEPTH_TOPIC, POINTS_TOPIC
+from cloudypoints_ros.demo.topics import DEPTH_TOPIC, FRAME_ID, IMAGE_TOPIC, POINTS_TOPIC
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -114,7 +113,7 @@ def how_to_look(bag: Path) -> str:
     mcap = bag / f"{bag.name}_0.mcap"
     return (
         "\nTo look at it\n"
-        f"  RViz      ros2 bag play --loop {bag}   and in a second terminal   rviz2 -f camera_optical_frame\n"
+        f"  RViz      ros2 bag play --loop {bag}   and in a second terminal   rviz2 -f {FRAME_ID}\n"
         f"            add by topic: {POINTS_TOPIC} (PointCloud2), {DEPTH_TOPIC} (Image)\n"
         f"  Rerun     pip install rerun-sdk   then   rerun {mcap}\n"
         f"  Foxglove  open {mcap} as a local file; a 3D panel shows {POINTS_TOPIC}"

@@ -10,81 +10,32 @@ import contextlib
 import dataclasses
 import importlib.util
 import json
-import math
 import os
 import queue
-import random
 import shutil
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cloudypoints_ros.demo.channel import die_with_parent
+from cloudypoints_ros.demo.child import Child, Events, environment
+from cloudypoints_ros.demo.options import CLIP, Options, options_of
 from cloudypoints_ros.demo.report import Summary, print_report
+from cloudypoints_ros.demo.topics import DEPTH_TOPIC, IMAGE_TOPIC, INFO_TOPIC
 from cloudypoints_ros.errors import CloudyPointsError
-from cloudypoints_ros.sources import CameraChoice, Source, add_camera_arguments, open_source
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-CLIP = Path(__file__).parents[1] / "clip"
-CLIP_RATE_HZ = 17.0
-STILL_S = 3.0
-DEVICE_S = 10.0
 POINTS_STRIDE = 4
 
 # An engine may have to compile, numba too, and a small board is slow.
 _START_S = 300.0
-# How long a stopped process gets before the next stronger signal.
-_GRACE_S = 8.0
 _NEEDED = {"rclpy": "ros-jazzy-rclpy[fastrtps]", "rosbags": "rosbags", "matplotlib": "matplotlib", "rich": "rich"}
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to stream and where to put it. ``frames`` 0 means until Ctrl-C."""
-
-    source: str
-    camera_arguments: tuple[str, ...]
-    rate_hz: float
-    frames: int
-    out: Path
-    model: str | None = None
-    node_parameters: tuple[str, ...] = ()
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--source", metavar="PATH", help="folder of images, image, video or camera (default: the synthetic street clip)"
-    )
-    parser.add_argument("--rate", type=float, metavar="HZ", help="frames per second (default: the source's own)")
-    parser.add_argument("--duration", type=float, metavar="S", help="stop after so many seconds")
-    again = parser.add_mutually_exclusive_group()
-    again.add_argument("--repeat", type=int, metavar="N", help="show the source N times")
-    again.add_argument("--loop", action="store_true", help="show the source again and again until Ctrl-C")
-    parser.add_argument(
-        "-o",
-        "--output",
-        dest="out",
-        type=Path,
-        default=Path("out"),
-        metavar="OUT",
-        help="folder that gets demo/ and demo.png (default: out)",
-    )
-    parser.add_argument("--model", metavar="ONNX", help="a model with its card (default: the embedded one)")
-    parser.add_argument(
-        "-p", "--param", action="append", default=[], metavar="NAME:=VALUE", help="a parameter of the node; repeatable"
-    )
-    add_camera_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -92,6 +43,8 @@ def main(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     console = Console()
+    # `docker stop` and systemd say SIGTERM; it means the same as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         summary = run(options_of(args))
     except KeyboardInterrupt:
@@ -99,36 +52,6 @@ def main(args: argparse.Namespace) -> int:
         return 130
     print_report(summary, console)
     return 0
-
-
-def options_of(args: argparse.Namespace) -> Options:
-    """Check what was asked for; opens the source once, so that a broken one is named before anything starts."""
-    for name, value in (("--duration", args.duration), ("--repeat", args.repeat)):
-        if value is not None and not (value > 0 and math.isfinite(value)):
-            raise CloudyPointsError(f"{name} is {value}; expected more than 0.")
-    rate = args.rate
-    if args.source is None:
-        if not CLIP.is_dir():
-            raise CloudyPointsError(
-                f"The bundled clip {CLIP} is missing; install the package again, or give --source PATH."
-            )
-        rate = rate or CLIP_RATE_HZ
-    if args.model is not None and not Path(args.model).is_file():
-        raise CloudyPointsError(f"The model {args.model} does not exist; give an existing .onnx file.")
-    for parameter in args.param:
-        if ":=" not in parameter:
-            raise CloudyPointsError(f"The parameter '{parameter}' has no value; give it as NAME:=VALUE.")
-    name = str(CLIP) if args.source is None else args.source
-    source = open_source(name, CameraChoice.from_arguments(args), rate)
-    return Options(
-        source=name,
-        camera_arguments=_camera_arguments(args),
-        rate_hz=source.rate_hz,
-        frames=_frame_count(source, args),
-        out=args.out,
-        model=args.model,
-        node_parameters=tuple(args.param),
-    )
 
 
 def run(options: Options) -> Summary:
@@ -150,76 +73,12 @@ def run(options: Options) -> Summary:
         return _Session(options, folder).run()
 
 
-class _Child:
-    """One process: its events come from its stdout, its log (stderr) goes to a file."""
-
-    def __init__(
-        self, name: str, arguments: list[str], folder: Path, environment: dict[str, str], events: _Events, talks: bool
-    ) -> None:
-        self.name = name
-        self.log = folder / f"{name}.log"
-        self.expected_to_end = False
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
-                stdin=subprocess.PIPE if talks else subprocess.DEVNULL,
-                stdout=subprocess.PIPE if talks else log,
-                stderr=log,
-                env=environment,
-                text=True,
-                # Ctrl-C in the terminal is the conductor's to hear; the kernel ends the child with the parent.
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
-        if self._process.stdout is not None:
-            threading.Thread(target=self._listen, args=(self._process.stdout, events), daemon=True).start()
-
-    def order(self, order: str, **fields: Any) -> None:
-        stdin = self._process.stdin
-        assert stdin is not None
-        with contextlib.suppress(BrokenPipeError, ValueError):  # a dead child is found by its exit code
-            stdin.write(json.dumps({"order": order, **fields}) + "\n")
-            stdin.flush()
-
-    def poll(self) -> int | None:
-        return self._process.poll()
-
-    def stop(self) -> int:
-        """SIGINT, then SIGTERM, then SIGKILL; the exit code."""
-        self.expected_to_end = True
-        if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.close()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-            if self._process.poll() is not None:
-                break
-            self._process.send_signal(number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_GRACE_S)
-        return self._process.wait()
-
-    def last_words(self) -> str:
-        """The last line of its log; empty if it said nothing."""
-        lines = [line.strip() for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines()]
-        return next((line for line in reversed(lines) if line), "")
-
-    def _listen(self, stdout: IO[str], events: _Events) -> None:
-        for line in stdout:
-            with contextlib.suppress(ValueError):  # a library's own print
-                event = json.loads(line)
-                if isinstance(event, dict) and "event" in event:
-                    events.put((self.name, event))
-
-
-_Events = queue.Queue[tuple[str, dict[str, Any]]]
-
-
 class _Session:
     def __init__(self, options: Options, folder: Path) -> None:
         self._options = options
         self._folder = folder
-        self._events: _Events = queue.Queue()
-        self._children: list[_Child] = []
+        self._events: Events = queue.Queue()
+        self._children: list[Child] = []
         self._seen: dict[str, dict[str, Any]] = {}
         self._sent = 0
 
@@ -235,39 +94,40 @@ class _Session:
                 self._write(progress)
             finally:
                 # Never leave with a process running, whatever happened or whoever is impatient.
-                for child in reversed(self._children):
-                    child.stop()
+                with _undisturbed():
+                    for child in reversed(self._children):
+                        child.stop()
             return self._put_in_place(progress)
 
     # ---- phases
 
     def _stream(self, progress: Progress) -> None:
         options, folder = self._options, self._folder
-        environment = _environment()
+        variables = environment(folder)
         parameters = [f"points.stride:={POINTS_STRIDE}", f"stats_file:={folder.absolute() / 'node.json'}"]
         if options.model is not None:
             parameters.append(f"model:={Path(options.model).absolute()}")
         parameters += options.node_parameters
         self._node = self._start(
             "node",
-            ["cloudypoints_ros.node", "--ros-args", "-r", "image_raw:=/camera/image_raw"]
-            + ["-r", "camera_info:=/camera/camera_info"]
+            ["cloudypoints_ros.node", "--ros-args", "-r", f"image_raw:={IMAGE_TOPIC}"]
+            + ["-r", f"camera_info:={INFO_TOPIC}"]
             + [word for parameter in parameters for word in ("-p", parameter)],
-            environment,
+            variables,
             talks=False,
         )
         journal = str(folder / "journal.json")
         self._recorder = self._start(
             "recorder",
             ["cloudypoints_ros.demo.recorder", "--folder", str(folder), "--journal", journal],
-            environment,
+            variables,
         )
         self._camera = self._start(
             "camera",
             ["cloudypoints_ros.demo.camera_publisher", "--source", options.source, "--journal", journal]
             + ["--rate", repr(options.rate_hz), *options.camera_arguments]
             + (["--frames", str(options.frames)] if options.frames else ["--endless"]),
-            environment,
+            variables,
         )
 
         task = progress.add_task("Starting", total=None, says="camera, node, recorder")
@@ -277,7 +137,7 @@ class _Session:
             if time.monotonic() - start > _START_S:
                 raise CloudyPointsError(
                     f"Camera, node and recorder did not find each other within {_START_S:.0f} s (the node's last "
-                    f"words: {self._node.last_words() or 'none'}); try `cloudypoints doctor`."
+                    f"words: {self._node.last_words() or 'none'}); close what keeps this machine busy and run it again."
                 )
         progress.update(task, total=1, completed=1)
 
@@ -319,13 +179,11 @@ class _Session:
         recorded = json.loads((self._folder / "recorder.json").read_text(encoding="utf-8"))
         node = json.loads((self._folder / "node.json").read_text(encoding="utf-8"))
         journal = json.loads((self._folder / "journal.json").read_text(encoding="utf-8"))
-        from cloudypoints_ros.demo.recorder import DEPTH_TOPIC
-
         bag = options.out / "demo"
         picture: Path | None = options.out / "demo.png"
         bag_bytes = sum(file.stat().st_size for file in (self._folder / "demo_0").iterdir())
         summary = Summary(
-            source=options.source if options.source != str(CLIP) else "the bundled clip",
+            source=Path(options.source).name if options.source != str(CLIP) else "the bundled clip",
             rate_hz=journal["rate_hz"],
             frames_in=len(journal["frames"]),
             published=recorded["counts"][DEPTH_TOPIC],
@@ -349,7 +207,6 @@ class _Session:
         return summary
 
     def _draw(self, summary: Summary, shown: int) -> None:
-        from cloudypoints_ros.demo.recorder import DEPTH_TOPIC
         from cloudypoints_ros.picture import save_picture, unpack_xyzrgb
 
         with np.load(self._folder / "frame.npz") as frame:
@@ -367,14 +224,14 @@ class _Session:
                 points,
                 colours,
                 order="bgr",
-                title=f"CloudyPoints: {Path(summary.source).name}",
+                title=f"CloudyPoints: {summary.source}",
                 subtitle="   |   ".join(facts),
             )
 
     # ---- children
 
-    def _start(self, name: str, arguments: list[str], environment: dict[str, str], talks: bool = True) -> _Child:
-        child = _Child(name, arguments, self._folder, environment, self._events, talks)
+    def _start(self, name: str, arguments: list[str], variables: dict[str, str], talks: bool = True) -> Child:
+        child = Child(name, arguments, self._folder, variables, self._events, talks)
         self._children.append(child)
         return child
 
@@ -403,15 +260,16 @@ class _Session:
                 self._last_events(child)
                 raise self._death(child, code)
 
-    def _last_events(self, child: _Child) -> None:
+    def _last_events(self, child: Child) -> None:
         """Its own explanation may still be in the pipe."""
+        deadline = time.monotonic() + 0.5  # the others may go on talking
         with contextlib.suppress(queue.Empty):
-            while True:
-                name, event = self._events.get(timeout=0.3)
+            while (left := deadline - time.monotonic()) > 0:
+                name, event = self._events.get(timeout=left)
                 if name == child.name and event["event"] == "error":
                     raise CloudyPointsError(event["message"])
 
-    def _death(self, child: _Child, code: int) -> CloudyPointsError:
+    def _death(self, child: Child, code: int) -> CloudyPointsError:
         words = child.last_words()
         prefix, _, sentence = words.partition(": ")
         if code == 2 and prefix == "depth_node":
@@ -421,61 +279,6 @@ class _Session:
         shutil.copyfile(child.log, kept)
         said = f" and said '{words}'" if words else ""
         return CloudyPointsError(f"The demo's {child.name} process {how}{said}; its log is {kept}, run the demo again.")
-
-
-def _frame_count(source: Source, args: argparse.Namespace) -> int:
-    """How many frames to stream; 0 means until Ctrl-C."""
-    by_time = None if args.duration is None else max(1, int(args.duration * source.rate_hz + 0.5))
-    if args.loop:
-        return by_time or 0
-    if args.repeat is not None:
-        if source.count is None:
-            raise CloudyPointsError(
-                f"The length of {source.name} is not known, so --repeat means nothing; use --duration."
-            )
-        wanted = source.count * int(args.repeat)
-    elif source.count is None:
-        wanted = by_time or round(DEVICE_S * source.rate_hz)
-    elif source.count == 1:
-        wanted = by_time or max(1, round(STILL_S * source.rate_hz))
-    else:
-        wanted = source.count
-    return wanted if by_time is None else min(wanted, by_time)
-
-
-def _camera_arguments(args: argparse.Namespace) -> tuple[str, ...]:
-    """The camera options again, for the process that publishes."""
-    words: list[str] = [] if args.camera is None else ["--camera", str(args.camera)]
-    for name in ("fx", "fy", "cx", "cy", "hfov"):
-        value = getattr(args, name)
-        if value is not None:
-            words.append(f"--{name}={value!r}")
-    return tuple(words)
-
-
-def _environment() -> dict[str, str]:
-    """The children's environment: a ROS domain of their own on this machine only, unless the user chose one.
-
-    So the demo neither meets a robot nearby nor another demo.
-    """
-    environment = dict(os.environ)
-    environment.setdefault("ROS_DOMAIN_ID", str(free_domain()))
-    environment.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    environment["PYTHONUNBUFFERED"] = "1"
-    return environment
-
-
-def free_domain() -> int:
-    """A ROS_DOMAIN_ID (1 to 101, safe on every Linux) whose discovery port nobody holds here."""
-    candidates = random.sample(range(1, 102), 101)
-    for domain in candidates:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("", 7400 + 250 * domain))  # the RTPS port of discovery multicast
-            except OSError:
-                continue
-        return domain
-    return candidates[0]
 
 
 @contextlib.contextmanager
@@ -494,6 +297,19 @@ def _work_folder(out: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """No Ctrl-C gets through here (where Python lets us say so: in the main thread)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    earlier = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, earlier)
 
 
 def _replace_folder(new: Path, target: Path, attic: Path) -> None:

@@ -57,8 +57,10 @@ class Ground:
 
 
 (
-    _EXISTS, _CURVE, _LEFT, _RIGHT, _KERB, _WALK_L, _WALK_R, _CROSS_X, _CROSS_H, _LANE, _STYLE, _DASH, _GAP, _EDGES,
-    _ZEBRA, _WET, _ROAD_KIND, _ROAD, _WARM, _WALK_KIND, _WR, _WG, _WB, _YARD_KIND, _YR, _YG, _YB, _REACH, _BAYS, _SEED,
+    _EXISTS, _CURVE, _LEFT, _RIGHT, _KERB, _WALK_L, _WALK_R, _CROSS_X, _CROSS_H, _LANE, _STYLE, _DASH, _GAP,
+    _EDGES,
+    _ZEBRA, _WET, _ROAD_KIND, _ROAD, _WARM, _WALK_KIND, _WR, _WG, _WB, _YARD_KIND, _YR, _YG, _YB, _REACH,
+    _BAYS, _SEED,
 ) = range(30)  # fmt: skip
 
 
@@ -186,7 +188,7 @@ def ground_colour(g, x, y, kerb_face, foot, maps):
             inner_l = g[_LEFT] - 2.1
             inner_r = 2.1 - g[_RIGHT]
             beside = d > inner_l or d < inner_r
-            if beside and x % g[_BAYS] < 0.1 or abs(d - inner_l) < 0.05 or abs(d - inner_r) < 0.05:
+            if (beside and x % g[_BAYS] < 0.1) or abs(d - inner_l) < 0.05 or abs(d - inner_r) < 0.05:
                 paint = True
         if abs(x - g[_ZEBRA]) < 1.6:
             paint = (d / 1.0 + 100) % 1.0 < 0.5

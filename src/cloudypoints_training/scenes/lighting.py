@@ -37,12 +37,31 @@ def choose_light(rng: np.random.Generator, weather: str | None = None) -> Light:
     )
     azimuth = rng.uniform(0, 2 * math.pi)
     height = math.radians(rng.uniform(25, 65))
-    sun, sky, horizon = np.array([1.0, 0.95, 0.86]) * rng.uniform(1.8, 3.0), (0.2, 0.38, 0.8), (0.75, 0.85, 0.95)
-    clouds, bright, edge, fog, ambient, lit, beams, wet = rng.uniform(0.2, 0.65), 1.2, 6.0, rng.uniform(0, 0.0015), 0.9, 0.0, 0.0, 0.0
+    sun, sky, horizon = (
+        np.array([1.0, 0.95, 0.86]) * rng.uniform(1.8, 3.0),
+        (0.2, 0.38, 0.8),
+        (0.75, 0.85, 0.95),
+    )
+    clouds, bright, edge, fog, ambient, lit, beams, wet = (
+        rng.uniform(0.2, 0.65),
+        1.2,
+        6.0,
+        rng.uniform(0, 0.0015),
+        0.9,
+        0.0,
+        0.0,
+        0.0,
+    )
     tone = np.ones(3)
     if weather == "hazy":
         sun = sun * 0.55
-        sky, horizon, clouds, edge, fog = (0.6, 0.72, 0.9), (1.1, 1.1, 1.1), rng.uniform(0.5, 0.8), 2.5, rng.uniform(0.001, 0.004)
+        sky, horizon, clouds, edge, fog = (
+            (0.6, 0.72, 0.9),
+            (1.1, 1.1, 1.1),
+            rng.uniform(0.5, 0.8),
+            2.5,
+            rng.uniform(0.001, 0.004),
+        )
     elif weather == "low":
         height = math.radians(rng.uniform(8, 22))
         sun = np.array([1.0, 0.72, 0.42]) * rng.uniform(1.5, 3.0)
@@ -65,7 +84,11 @@ def choose_light(rng: np.random.Generator, weather: str | None = None) -> Light:
         bright, ambient, lit, beams = 0.8 * deep, 1.0, rng.uniform(0.1, 0.4), rng.uniform(0.5, 1.5)
         wet = rng.uniform(0.4, 1.0) if rng.random() < 0.3 else 0.0
     values = np.zeros(23)
-    values[0:3] = (math.cos(height) * math.cos(azimuth), math.cos(height) * math.sin(azimuth), math.sin(height))
+    values[0:3] = (
+        math.cos(height) * math.cos(azimuth),
+        math.cos(height) * math.sin(azimuth),
+        math.sin(height),
+    )
     values[3:6] = sun * tone
     values[6:9], values[9:12] = sky, horizon
     values[12:16] = clouds, bright, edge, rng.random()

@@ -25,7 +25,9 @@ def leaves(rng: np.random.Generator, holes: int = p.LEAVES) -> Paint:
 def bark(rng: np.random.Generator) -> Paint:
     """Rough, vertically drawn out."""
     tone = rng.uniform(0.05, 0.16)
-    return Paint(p.NOISE, (tone, tone * 0.85, tone * 0.7), (tone * 0.4, tone * 0.33, tone * 0.28), (0.006, 5.0, 1.0))
+    return Paint(
+        p.NOISE, (tone, tone * 0.85, tone * 0.7), (tone * 0.4, tone * 0.33, tone * 0.28), (0.006, 5.0, 1.0)
+    )
 
 
 def tree(rng: np.random.Generator, height: float | None = None, detail: int = 9) -> np.ndarray:
@@ -55,7 +57,12 @@ def tree(rng: np.random.Generator, height: float | None = None, detail: int = 9)
         out = wide * rng.uniform(0.3, 0.85) * (k > 0)
         z = fork + (height - fork) * (rng.uniform(0.2, 0.75) if k else 0.6)
         size = wide * (rng.uniform(0.35, 0.6) if k else 0.75)
-        parts.ball((lean[0] + out * np.cos(angle), lean[1] + out * np.sin(angle), z), (size, size * rng.uniform(0.8, 1.2), size * rng.uniform(0.7, 1.0)), cover, rng.uniform(0, 3))
+        parts.ball(
+            (lean[0] + out * np.cos(angle), lean[1] + out * np.sin(angle), z),
+            (size, size * rng.uniform(0.8, 1.2), size * rng.uniform(0.7, 1.0)),
+            cover,
+            rng.uniform(0, 3),
+        )
     return parts.rows()
 
 
@@ -65,7 +72,12 @@ def bush(rng: np.random.Generator) -> np.ndarray:
     cover = leaves(rng)
     size = rng.uniform(0.4, 1.1)
     for _ in range(int(rng.integers(1, 4))):
-        parts.ball((rng.normal(0, 0.4) * size, rng.normal(0, 0.4) * size, size * 0.7), (size, size, size * rng.uniform(0.7, 1.0)), cover, rng.uniform(0, 3))
+        parts.ball(
+            (rng.normal(0, 0.4) * size, rng.normal(0, 0.4) * size, size * 0.7),
+            (size, size, size * rng.uniform(0.7, 1.0)),
+            cover,
+            rng.uniform(0, 3),
+        )
     return parts.rows()
 
 
@@ -76,7 +88,11 @@ def hedge(rng: np.random.Generator, length: float) -> np.ndarray:
     paint = leaves(rng, p.SOLID)
     parts.box((0, 0, high / 2), (length, deep, high), paint)
     for k in range(int(length / 1.2)):
-        parts.ball(((k + 0.5) * 1.2 - length / 2, rng.normal(0, 0.1), high * rng.uniform(0.85, 1.0)), (0.8, deep * 0.55, 0.35), Paint(p.FOLIAGE, paint.a, paint.b, holes=p.LEAVES))
+        parts.ball(
+            ((k + 0.5) * 1.2 - length / 2, rng.normal(0, 0.1), high * rng.uniform(0.85, 1.0)),
+            (0.8, deep * 0.55, 0.35),
+            Paint(p.FOLIAGE, paint.a, paint.b, holes=p.LEAVES),
+        )
     return parts.rows()
 
 
@@ -90,8 +106,17 @@ def tree_line(rng: np.random.Generator, length: float) -> np.ndarray:
     while x < length / 2:
         size = high * rng.uniform(0.2, 0.38)
         cover = leaves(rng) if rng.random() < 0.4 else Paint(p.FOLIAGE, base.a, base.b, holes=p.LEAVES)
-        parts.ball((x, rng.normal(0.5, 0.8), high * rng.uniform(0.45, 0.85)), (size, size * 0.8, size * rng.uniform(0.9, 1.5)), cover, rng.uniform(0, 3))
+        parts.ball(
+            (x, rng.normal(0.5, 0.8), high * rng.uniform(0.45, 0.85)),
+            (size, size * 0.8, size * rng.uniform(0.9, 1.5)),
+            cover,
+            rng.uniform(0, 3),
+        )
         if rng.random() < 0.5:
-            parts.ball((x + size * 0.6, rng.normal(-0.5, 0.8), high * 0.2), (size * 0.7, size * 0.6, high * 0.25), cover)
+            parts.ball(
+                (x + size * 0.6, rng.normal(-0.5, 0.8), high * 0.2),
+                (size * 0.7, size * 0.6, high * 0.25),
+                cover,
+            )
         x += size * rng.uniform(0.8, 1.5)
     return parts.rows()

@@ -17,7 +17,20 @@ BOX, ELLIPSOID, CYLINDER, CONE = 0, 1, 2, 3
 
 # Surface kinds; see surfaces.py for what the parameters p0..p5 mean.
 (
-    PLAIN, NOISE, BRICK, WINDOWS, STRIPES, CHECKER, GLASS, WHEEL, LIGHT, PLATE, PANELS, FOLIAGE, CELLS, GRADIENT,
+    PLAIN,
+    NOISE,
+    BRICK,
+    WINDOWS,
+    STRIPES,
+    CHECKER,
+    GLASS,
+    WHEEL,
+    LIGHT,
+    PLATE,
+    PANELS,
+    FOLIAGE,
+    CELLS,
+    GRADIENT,
     TEXT,
 ) = range(15)
 
@@ -60,12 +73,13 @@ class Parts:
         rotation: tuple[float, ...] = (1, 0, 0, 0, 1, 0, 0, 0, 1),
         slopes: tuple[float, float, float, float] = (0, 0, 0, 0),
     ) -> None:
-        """One primitive. `rotation` is local to frame, row-major; `slopes` are front, rear, left, right."""
+        """One primitive. `rotation`: local to frame, row-major; `slopes`: front, rear, left, right."""
         params = paint.params + (0.0,) * (6 - len(paint.params))
         seed = (centre[0] * 12.9898 + centre[1] * 78.233 + half[0] * 37.7) % 1.0
         self._rows.append(
             (
-                shape, *centre, *rotation, *half, *slopes, paint.kind, *paint.a, *paint.b, *params, paint.holes,
+                shape, *centre, *rotation, *half, *slopes, paint.kind, *paint.a, *paint.b, *params,
+                paint.holes,
                 seed, paint.gloss,
             )
         )  # fmt: skip
@@ -112,7 +126,7 @@ class Parts:
         dx, dy, dz = end[0] - start[0], end[1] - start[1], end[2] - start[2]
         length = math.sqrt(dx * dx + dy * dy + dz * dz)
         dx, dy, dz = dx / length, dy / length, dz / length
-        # A side at right angles to the axis, and the third direction; scalars, because numpy is slow on threes.
+        # A side at right angles to the axis, and the third direction (scalars: numpy is slow on threes).
         sx, sy, sz = (dy, -dx, 0.0) if abs(dz) < 0.9 else (0.0, dz, -dy)
         norm = math.sqrt(sx * sx + sy * sy + sz * sz)
         sx, sy, sz = sx / norm, sy / norm, sz / norm
@@ -130,6 +144,12 @@ class Parts:
         if self._rows:
             blocks.append(np.array(self._rows, dtype=np.float64))
         return np.concatenate(blocks) if blocks else np.zeros((0, COLUMNS))
+
+
+def top_of(rows: np.ndarray) -> float:
+    """The highest point the primitives' boxes reach."""
+    upright = np.abs(rows[:, ROTATION + 6 : ROTATION + 9])
+    return float((rows[:, CENTRE + 2] + (upright * rows[:, HALF : HALF + 3]).sum(axis=1)).max())
 
 
 def moved(rows: np.ndarray, x: float, y: float, yaw: float, z: float = 0.0) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The ray caster: depth, cast shadows and colour of a list of primitives over a ground.
+"""The ray caster: depth and colour of a list of primitives over a ground.
 
 Rays are scaled so that their component along the camera's axis is 1: the ray parameter of a hit is
 its depth Z. Every primitive is tested only inside the rectangle its corners project to.
@@ -13,181 +13,24 @@ from numba import njit
 
 from cloudypoints_training.scenes import primitives as p
 from cloudypoints_training.scenes.ground import ground_colour, meet_ground
-from cloudypoints_training.scenes.surfaces import leaves_solid, look_up, surface_at
+from cloudypoints_training.scenes.intersect import FAST, corners_of, first_hit, hit, to_local
+from cloudypoints_training.scenes.shadows import sunlight
+from cloudypoints_training.scenes.surfaces import look_up, surface_at
 
 NEAR = 0.05
 SKY, GROUND, KERB = -1, -2, -3
 
-_SHAPE, _C, _R, _H, _S, _HOLES, _SEED = p.SHAPE, p.CENTRE, p.ROTATION, p.HALF, p.SLOPE, p.HOLES, p.SEED
-_BOX, _ELLIPSOID, _CYLINDER, _PARAM = p.BOX, p.ELLIPSOID, p.CYLINDER, p.PARAM
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _cut_plane(nx, ny, nz, offset, ox, oy, oz, dx, dy, dz, face, enter, leave, entered):
-    """Narrows a ray's interval by the half space n.x <= offset."""
-    along = nx * dx + ny * dy + nz * dz
-    room = offset - (nx * ox + ny * oy + nz * oz)
-    if along < 0:
-        t = room / along
-        if t > enter:
-            return t, leave, face
-    elif along > 0:
-        t = room / along
-        if t < leave:
-            return enter, t, entered
-    elif room < 0:
-        return math.inf, leave, entered
-    return enter, leave, entered
-
-
-@njit(cache=True, nogil=True)
-def hit(row, ox, oy, oz, dx, dy, dz):
-    """Entry and exit parameter of a local ray and the face entered; (inf, inf, -1) for a miss."""
-    shape = int(row[_SHAPE])
-    hx, hy, hz = row[_H], row[_H + 1], row[_H + 2]
-    if shape == 0:
-        enter, leave, face = -math.inf, math.inf, -1
-        front, rear, left, right = row[_S], row[_S + 1], row[_S + 2], row[_S + 3]
-        enter, leave, face = _cut_plane(0, 0, 1, hz, ox, oy, oz, dx, dy, dz, 4, enter, leave, face)
-        enter, leave, face = _cut_plane(0, 0, -1, hz, ox, oy, oz, dx, dy, dz, 5, enter, leave, face)
-        if enter >= leave:
-            return math.inf, math.inf, -1
-        enter, leave, face = _cut_plane(1, 0, front, hx - front * hz, ox, oy, oz, dx, dy, dz, 0, enter, leave, face)
-        enter, leave, face = _cut_plane(-1, 0, rear, hx - rear * hz, ox, oy, oz, dx, dy, dz, 1, enter, leave, face)
-        if enter >= leave:
-            return math.inf, math.inf, -1
-        enter, leave, face = _cut_plane(0, 1, left, hy - left * hz, ox, oy, oz, dx, dy, dz, 2, enter, leave, face)
-        enter, leave, face = _cut_plane(0, -1, right, hy - right * hz, ox, oy, oz, dx, dy, dz, 3, enter, leave, face)
-        if enter >= leave:
-            return math.inf, math.inf, -1
-        return enter, leave, face
-    if shape == 1:
-        ax, ay, az = ox / hx, oy / hy, oz / hz
-        bx, by, bz = dx / hx, dy / hy, dz / hz
-        a = bx * bx + by * by + bz * bz
-        b = ax * bx + ay * by + az * bz
-        c = ax * ax + ay * ay + az * az - 1
-        root = b * b - a * c
-        if root <= 0:
-            return math.inf, math.inf, -1
-        root = math.sqrt(root)
-        return (-b - root) / a, (-b + root) / a, 6
-    enter, leave, face = -math.inf, math.inf, -1
-    enter, leave, face = _cut_plane(0, 0, 1, hz, ox, oy, oz, dx, dy, dz, 4, enter, leave, face)
-    enter, leave, face = _cut_plane(0, 0, -1, hz, ox, oy, oz, dx, dy, dz, 5, enter, leave, face)
-    if enter >= leave:
-        return math.inf, math.inf, -1
-    ax, ay = ox / hx, oy / hy
-    bx, by = dx / hx, dy / hy
-    a = bx * bx + by * by
-    b = ax * bx + ay * by
-    c = ax * ax + ay * ay
-    if shape == 2:
-        c -= 1
-    else:  # a cone: the radius falls from 1 at the bottom to 0 at the top
-        along, room = -dz / (2 * hz), (hz - oz) / (2 * hz)
-        a -= along * along
-        b -= along * room
-        c -= room * room
-    if abs(a) < 1e-14:
-        if c > 0:
-            return math.inf, math.inf, -1
-        return enter, leave, face
-    root = b * b - a * c
-    if root <= 0:
-        if a > 0:
-            return math.inf, math.inf, -1
-        return enter, leave, face
-    root = math.sqrt(root)
-    first, second = (-b - root) / a, (-b + root) / a
-    if a > 0:
-        if first > enter:
-            enter, face = first, 6
-        leave = min(leave, second)
-    else:
-        # A steep ray through a cone: inside it before the lesser root or after the greater one.
-        low, high = min(first, second), max(first, second)
-        if enter < low:
-            leave = min(leave, low)
-        elif enter < high:
-            enter, face = high, 6
-    if enter >= leave:
-        return math.inf, math.inf, -1
-    return enter, leave, face
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _to_local(row, x, y, z):
-    """Turns a world direction into the primitive's frame."""
-    return (
-        row[_R] * x + row[_R + 3] * y + row[_R + 6] * z,
-        row[_R + 1] * x + row[_R + 4] * y + row[_R + 7] * z,
-        row[_R + 2] * x + row[_R + 5] * y + row[_R + 8] * z,
-    )
-
-
-@njit(cache=True, nogil=True)
-def _solid(row, lx, ly, lz, maps):
-    """Whether a primitive with holes stops a ray at a local point of its hull."""
-    hx, hy, hz = row[_H], row[_H + 1], row[_H + 2]
-    if row[_HOLES] > 1.5:
-        # Bars or mesh: p0 the pitch, p1 the share of bar, on the two long axes.
-        along = lx if hx > hy else ly
-        pitch, share = row[_PARAM + 4], row[_PARAM + 5]
-        rail = lz > hz * 0.9 or lz < -hz * 0.85
-        return rail or (along / pitch) % 1.0 < share
-    nx, ny, nz = lx / (hx * hx), ly / (hy * hy), lz / (hz * hz)
-    return leaves_solid(maps, lx, ly, lz, 0.5, row[_SEED]) or nx + ny + nz == 0.0
-
-
-@njit(cache=True, nogil=True)
-def _first_hit(row, ox, oy, oz, dx, dy, dz, minimum, maps):
-    """Ray parameter of the first solid point beyond `minimum`, or inf."""
-    enter, leave, _ = hit(row, ox, oy, oz, dx, dy, dz)
-    if row[_HOLES] < 0.5:
-        return enter if enter > minimum else math.inf
-    if enter == math.inf:
-        return math.inf
-    if row[_HOLES] > 1.5:
-        if enter > minimum and _solid(row, ox + enter * dx, oy + enter * dy, oz + enter * dz, maps):
-            return enter
-        if leave > minimum and _solid(row, ox + leave * dx, oy + leave * dy, oz + leave * dz, maps):
-            return leave
-        return math.inf
-    # Foliage: thin chords near the silhouette are mostly holes; look again a little deeper.
-    size = max(row[_H], max(row[_H + 1], row[_H + 2]))
-    speed = math.sqrt(dx * dx + dy * dy + dz * dz)
-    grazing = min(1.0, (leave - enter) * speed / (1.4 * size))
-    for step in range(3):
-        t = enter + (leave - enter) * step * 0.3
-        if t > minimum and leaves_solid(
-            maps, ox + t * dx, oy + t * dy, oz + t * dz, grazing, row[_SEED] + step * 0.17
-        ):
-            return t
-    return math.inf
-
-
-@njit(cache=True, nogil=True)
-def _corners(row, out):
-    """World positions of a primitive's eight corners, (8, 3)."""
-    hx, hy, hz = row[_H], row[_H + 1], row[_H + 2]
-    for index in range(8):
-        top = index >> 2 & 1
-        x = hx - row[_S] * 2 * hz * top if index & 1 else -hx + row[_S + 1] * 2 * hz * top
-        y = hy - row[_S + 2] * 2 * hz * top if index & 2 else -hy + row[_S + 3] * 2 * hz * top
-        z = hz if top else -hz
-        for axis in range(3):
-            out[index, axis] = (
-                row[_C + axis] + row[_R + 3 * axis] * x + row[_R + 3 * axis + 1] * y + row[_R + 3 * axis + 2] * z
-            )
+_SHAPE, _C, _R, _H, _S = p.SHAPE, p.CENTRE, p.ROTATION, p.HALF, p.SLOPE
+_FOLIAGE = p.FOLIAGE
 
 
 _EDGES = np.array(
-    [[0, 1], [2, 3], [4, 5], [6, 7], [0, 2], [1, 3], [4, 6], [5, 7], [0, 4], [1, 5], [2, 6], [3, 7]], dtype=np.int64
+    [[0, 1], [2, 3], [4, 5], [6, 7], [0, 2], [1, 3], [4, 6], [5, 7], [0, 4], [1, 5], [2, 6], [3, 7]],
+    dtype=np.int64,
 )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=FAST)
 def cast(rows, ground, eye, axes, lens, width, height, maps, depth, owner):
     """Fills depth (H, W) float64 and owner (H, W) int32 for a pinhole camera.
 
@@ -215,7 +58,7 @@ def cast(rows, ground, eye, axes, lens, width, height, maps, depth, owner):
     seen = np.empty((8, 3))
     for index in range(rows.shape[0]):
         row = rows[index]
-        _corners(row, corners)
+        corners_of(row, corners)
         nearest = math.inf
         for k in range(8):
             for axis in range(3):
@@ -246,17 +89,17 @@ def cast(rows, ground, eye, axes, lens, width, height, maps, depth, owner):
         first_u, last_u = int(max(0.0, math.floor(u0))), int(min(width - 1.0, math.ceil(u1)))
         first_v, last_v = int(max(0.0, math.floor(v0))), int(min(height - 1.0, math.ceil(v1)))
         nearest = max(nearest, NEAR)
-        ox, oy, oz = _to_local(row, eye[0] - row[_C], eye[1] - row[_C + 1], eye[2] - row[_C + 2])
-        rx, ry, rz = _to_local(row, axes[0, 0] / fx, axes[1, 0] / fx, axes[2, 0] / fx)
-        sx, sy, sz = _to_local(row, axes[0, 1] / fy, axes[1, 1] / fy, axes[2, 1] / fy)
-        fx0, fy0, fz0 = _to_local(row, axes[0, 2], axes[1, 2], axes[2, 2])
+        ox, oy, oz = to_local(row, eye[0] - row[_C], eye[1] - row[_C + 1], eye[2] - row[_C + 2])
+        rx, ry, rz = to_local(row, axes[0, 0] / fx, axes[1, 0] / fx, axes[2, 0] / fx)
+        sx, sy, sz = to_local(row, axes[0, 1] / fy, axes[1, 1] / fy, axes[2, 1] / fy)
+        fx0, fy0, fz0 = to_local(row, axes[0, 2], axes[1, 2], axes[2, 2])
         for v in range(first_v, last_v + 1):
             b = v - cy
             for u in range(first_u, last_u + 1):
                 if depth[v, u] <= nearest:
                     continue
                 a = u - cx
-                t = _first_hit(
+                t = first_hit(
                     row,
                     ox,
                     oy,
@@ -270,63 +113,6 @@ def cast(rows, ground, eye, axes, lens, width, height, maps, depth, owner):
                 if t < depth[v, u]:
                     depth[v, u] = t
                     owner[v, u] = index
-
-
-@njit(cache=True, nogil=True)
-def cast_shadow_map(rows, centre, span, sun, across, up, size, maps, height_map):
-    """Distance from the plane 300 m towards the sun to the first primitive, (size, size) float32, inf = none."""
-    scale = size / span
-    ox0 = centre[0] + 300 * sun[0]
-    oy0 = centre[1] + 300 * sun[1]
-    oz0 = centre[2] + 300 * sun[2]
-    height_map[:] = math.inf
-    corners = np.empty((8, 3))
-    for index in range(rows.shape[0]):
-        row = rows[index]
-        _corners(row, corners)
-        u0, u1, v0, v1 = math.inf, -math.inf, math.inf, -math.inf
-        for k in range(8):
-            x, y, z = corners[k, 0] - centre[0], corners[k, 1] - centre[1], corners[k, 2] - centre[2]
-            u = (x * across[0] + y * across[1] + z * across[2]) * scale + size / 2
-            v = (x * up[0] + y * up[1] + z * up[2]) * scale + size / 2
-            u0, u1, v0, v1 = min(u0, u), max(u1, u), min(v0, v), max(v1, v)
-        if u1 < 0 or v1 < 0 or u0 > size - 1 or v0 > size - 1:
-            continue
-        dx, dy, dz = _to_local(row, -sun[0], -sun[1], -sun[2])
-        for v in range(int(max(0.0, math.floor(v0))), int(min(size - 1.0, math.ceil(v1))) + 1):
-            b = (v - size / 2) / scale
-            for u in range(int(max(0.0, math.floor(u0))), int(min(size - 1.0, math.ceil(u1))) + 1):
-                a = (u - size / 2) / scale
-                ox, oy, oz = _to_local(
-                    row,
-                    ox0 + a * across[0] + b * up[0] - row[_C],
-                    oy0 + a * across[1] + b * up[1] - row[_C + 1],
-                    oz0 + a * across[2] + b * up[2] - row[_C + 2],
-                )
-                t = _first_hit(row, ox, oy, oz, dx, dy, dz, 0.0, maps)
-                if t < height_map[v, u]:
-                    height_map[v, u] = t
-
-
-@njit(cache=True, nogil=True)
-def _lit(x, y, z, centre, span, sun, across, up, height_map, bias):
-    """Share of sunlight at a point, or -1 outside the shadow map."""
-    size = height_map.shape[0]
-    scale = size / span
-    x, y, z = x - centre[0], y - centre[1], z - centre[2]
-    u = (x * across[0] + y * across[1] + z * across[2]) * scale + size / 2
-    v = (x * up[0] + y * up[1] + z * up[2]) * scale + size / 2
-    if u < 1 or v < 1 or u > size - 2 or v > size - 2:
-        return -1.0
-    t = 300 - (x * sun[0] + y * sun[1] + z * sun[2]) - bias
-    iu, iv = int(u), int(v)
-    fu, fv = u - iu, v - iv
-    light = 0.0
-    light += (1 - fu) * (1 - fv) * (1.0 if height_map[iv, iu] > t else 0.0)
-    light += fu * (1 - fv) * (1.0 if height_map[iv, iu + 1] > t else 0.0)
-    light += (1 - fu) * fv * (1.0 if height_map[iv + 1, iu] > t else 0.0)
-    light += fu * fv * (1.0 if height_map[iv + 1, iu + 1] > t else 0.0)
-    return light
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -351,14 +137,31 @@ def _sky(light, dx, dy, dz, maps):
     return r, g, b
 
 
-@njit(cache=True, nogil=True)
-def shade(rows, ground, eye, axes, lens, depth, owner, light, shadow_frame, near_map, far_map, soil, lamps, maps, out):
+@njit(cache=True, nogil=True, fastmath=FAST)
+def shade(
+    rows,
+    ground,
+    eye,
+    axes,
+    lens,
+    depth,
+    owner,
+    light,
+    shadow_frame,
+    near_map,
+    far_map,
+    soil,
+    lamps,
+    maps,
+    out,
+):
     """Fills linear colour (H, W, 3) float32 wherever depth is not negative.
 
-    `light`: 0-2 sun direction, 3-5 sun colour, 6-8 zenith, 9-11 horizon, 12 cloud cover, 13 cloud brightness,
-    14 cloud edge, 15 seed, 16 fog per metre, 17-19 fog colour, 20 ambient level, 21 lit windows, 22 head lamps.
-    `shadow_frame` (4, 3): near centre, far centre, across, up; then spans in row 4. `soil` (N, N) float32 is how
-    open the sky is near the ground around vehicles, 0.25 m cells around the eye. `lamps` (L, 6): place, colour.
+    `light`: 0-2 sun direction, 3-5 sun colour, 6-8 zenith, 9-11 horizon, 12 cloud cover, 13 cloud
+    brightness, 14 cloud edge, 15 seed, 16 fog per metre, 17-19 fog colour, 20 ambient level, 21 lit windows,
+    22 head lamps. `shadow_frame` (5, 3): near centre, far centre, across, up; spans in the last row.
+    `soil` (N, N) float32: how open the sky is near the ground around vehicles, 0.25 m cells around the eye.
+    `lamps` (L, 6): place, colour.
     """
     fx, fy, cx, cy = lens[0], lens[1], lens[2], lens[3]
     height, width = depth.shape
@@ -392,7 +195,9 @@ def shade(rows, ground, eye, axes, lens, depth, owner, light, shadow_frame, near
             if who < 0:
                 nx, ny, nz = 0.0, 0.0, 1.0
                 slant = min(12.0, 1 / max(1e-3, -uz))
-                r, g, bl, gloss = ground_colour(ground, x, y, 1 if who == KERB else 0, foot * math.sqrt(slant), maps)
+                r, g, bl, gloss = ground_colour(
+                    ground, x, y, 1 if who == KERB else 0, foot * math.sqrt(slant), maps
+                )
                 if who == KERB:
                     nx, ny, nz = -ux, -uy, 0.3
                 su, sv = (x - eye[0]) * 4 + soil_size / 2, (y - eye[1]) * 4 + soil_size / 2
@@ -404,14 +209,14 @@ def shade(rows, ground, eye, axes, lens, depth, owner, light, shadow_frame, near
                     ) * fv
             else:
                 row = rows[who]
-                lx, ly, lz = _to_local(row, x - row[_C], y - row[_C + 1], z - row[_C + 2])
+                lx, ly, lz = to_local(row, x - row[_C], y - row[_C + 1], z - row[_C + 2])
                 hx, hy, hz = row[_H], row[_H + 1], row[_H + 2]
                 shape = int(row[_SHAPE])
                 mx, my, mz = 0.0, 0.0, 0.0
                 if shape == 1:
                     mx, my, mz = lx / (hx * hx), ly / (hy * hy), lz / (hz * hz)
                 else:
-                    qx, qy, qz = _to_local(row, dx, dy, dz)
+                    qx, qy, qz = to_local(row, dx, dy, dz)
                     _, _, face = hit(row, lx - t * qx, ly - t * qy, lz - t * qz, qx, qy, qz)
                     if face == 0:
                         mx, mz = 1.0, row[_S]
@@ -431,6 +236,13 @@ def shade(rows, ground, eye, axes, lens, depth, owner, light, shadow_frame, near
                             mz = (hz - lz) / (4 * hz * hz)
                 size = math.sqrt(mx * mx + my * my + mz * mz) + 1e-12
                 mx, my, mz = mx / size, my / size, mz / size
+                if row[p.KIND] == _FOLIAGE:
+                    # Leaves face everywhere: rough normals keep a crown from looking like a ball.
+                    mx += 2.6 * (look_up(maps, 1, ly * 45, lz * 45) - 0.5)
+                    my += 2.6 * (look_up(maps, 1, lz * 45 + 60, lx * 45) - 0.5)
+                    mz += 2.6 * (look_up(maps, 1, lx * 45, ly * 45 + 60) - 0.5) + 0.2
+                    size = math.sqrt(mx * mx + my * my + mz * mz) + 1e-12
+                    mx, my, mz = mx / size, my / size, mz / size
                 nx = row[_R] * mx + row[_R + 1] * my + row[_R + 2] * mz
                 ny = row[_R + 3] * mx + row[_R + 4] * my + row[_R + 5] * mz
                 nz = row[_R + 6] * mx + row[_R + 7] * my + row[_R + 8] * mz
@@ -440,12 +252,12 @@ def shade(rows, ground, eye, axes, lens, depth, owner, light, shadow_frame, near
             lit = 0.0
             if facing > 0 and sun_strength > 0:
                 lift = 0.03 + 0.0015 * t
-                lit = _lit(
+                lit = sunlight(
                     x + nx * lift, y + ny * lift, z + nz * lift, shadow_frame[0], near_span, sun, across, up,
                     near_map, 0.05,
                 )  # fmt: skip
                 if lit < 0:
-                    lit = _lit(
+                    lit = sunlight(
                         x + nx * 0.2, y + ny * 0.2, z + nz * 0.2, shadow_frame[1], far_span, sun, across, up,
                         far_map, 0.25,
                     )  # fmt: skip
@@ -458,7 +270,9 @@ def shade(rows, ground, eye, axes, lens, depth, owner, light, shadow_frame, near
             eb = light[5] * (lit + bounce) + dome * (0.6 * light[8] + 0.4 * light[11])
             if light[22] > 0:
                 beam = math.exp(-((a / 0.35) ** 2)) * math.exp(-(((dz + 0.06) / 0.09) ** 2))
-                power = light[22] * beam * 25 / (t * t * 0.15 + 12) * max(0.15, -(nx * ux + ny * uy + nz * uz))
+                power = (
+                    light[22] * beam * 14 / (t * t * 0.15 + 12) * max(0.15, -(nx * ux + ny * uy + nz * uz))
+                )
                 er, eg, eb = er + power, eg + power, eb + power * 0.9
             for k in range(lamps.shape[0]):
                 qx, qy, qz = lamps[k, 0] - x, lamps[k, 1] - y, lamps[k, 2] - z
@@ -467,7 +281,11 @@ def shade(rows, ground, eye, axes, lens, depth, owner, light, shadow_frame, near
                     cosine = (nx * qx + ny * qy + nz * qz) / math.sqrt(square + 1e-6)
                     if cosine > 0:
                         power = cosine * opening / (square + 2) * (1 - square / 900)
-                        er, eg, eb = er + power * lamps[k, 3], eg + power * lamps[k, 4], eb + power * lamps[k, 5]
+                        er, eg, eb = (
+                            er + power * lamps[k, 3],
+                            eg + power * lamps[k, 4],
+                            eb + power * lamps[k, 5],
+                        )
             cr, cg, cb = r * er + r * emission, g * eg + g * emission, bl * eb + bl * emission
             if gloss > 0:
                 cosine = -(nx * ux + ny * uy + nz * uz)
@@ -489,39 +307,3 @@ def shade(rows, ground, eye, axes, lens, depth, owner, light, shadow_frame, near
             out[v, u, 0] = light[17] + (cr - light[17]) * keep
             out[v, u, 1] = light[18] + (cg - light[18]) * keep
             out[v, u, 2] = light[19] + (cb - light[19]) * keep
-
-
-@njit(cache=True, nogil=True)
-def rough_corners(owner, colour, depth):
-    """Marks in depth (H + 1, W + 1) the pixel corners where a second ray is worth its time: 0, elsewhere -1."""
-    height, width = owner.shape
-    for v in range(height + 1):
-        for u in range(width + 1):
-            v0, v1, u0, u1 = max(0, v - 1), min(height - 1, v), max(0, u - 1), min(width - 1, u)
-            who = owner[v0, u0]
-            rough = owner[v0, u1] != who or owner[v1, u0] != who or owner[v1, u1] != who
-            if not rough:
-                one, two = colour[v0, u0, 1] - colour[v1, u1, 1], colour[v0, u1, 1] - colour[v1, u0, 1]
-                bright = colour[v0, u0, 1] + colour[v1, u1, 1] + 0.01
-                rough = abs(one) > 0.12 * bright or abs(two) > 0.12 * bright
-            depth[v, u] = 0.0 if rough else -1.0
-
-
-@njit(cache=True, nogil=True)
-def blend_corners(colour, corner, depth):
-    """Mixes each pixel's colour (H, W, 3), in place, with the colours of its corners that were looked at."""
-    height, width = colour.shape[:2]
-    for v in range(height):
-        for u in range(width):
-            weight = 4.0
-            r, g, b = (
-                4 * min(colour[v, u, 0], 6.0), 4 * min(colour[v, u, 1], 6.0), 4 * min(colour[v, u, 2], 6.0),
-            )  # fmt: skip
-            for dv in range(2):
-                for du in range(2):
-                    if depth[v + dv, u + du] >= 0:
-                        weight += 1.0
-                        r += min(corner[v + dv, u + du, 0], 6.0)
-                        g += min(corner[v + dv, u + du, 1], 6.0)
-                        b += min(corner[v + dv, u + du, 2], 6.0)
-            colour[v, u, 0], colour[v, u, 1], colour[v, u, 2] = r / weight, g / weight, b / weight

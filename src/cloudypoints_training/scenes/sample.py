@@ -10,9 +10,11 @@ import numpy as np
 
 from cloudypoints_ros.camera import Camera
 from cloudypoints_training.scenes import primitives as p
-from cloudypoints_training.scenes.render import blend_corners, cast, cast_shadow_map, rough_corners, shade
+from cloudypoints_training.scenes.edges import blend_corners, rough_corners
+from cloudypoints_training.scenes.render import cast, shade
 from cloudypoints_training.scenes.scene import Scene, View
 from cloudypoints_training.scenes.sensor import expose
+from cloudypoints_training.scenes.shadows import cast_shadow_map
 from cloudypoints_training.scenes.styles import HELD_OUT_STYLES, STYLES, build_scene, pick_style
 from cloudypoints_training.scenes.surfaces import NOISE_MAPS
 
@@ -37,7 +39,10 @@ class Sample:
 
 
 def draw(seed: int, width: int, height: int, style: str | None = None) -> Sample:
-    """Draws the sample that belongs to these arguments. `style` is one of STYLES or HELD_OUT_STYLES, None = by seed."""
+    """Draws the sample that belongs to these arguments.
+
+    `style` is one of STYLES or HELD_OUT_STYLES; None lets the seed choose among STYLES.
+    """
     known = STYLES + HELD_OUT_STYLES
     if style is not None and style not in known:
         raise ValueError(f"style is {style!r}; expected one of {', '.join(known)}")
@@ -48,7 +53,9 @@ def draw(seed: int, width: int, height: int, style: str | None = None) -> Sample
     return take_picture(scene, view, np.random.default_rng([seed, 78]), smooth=smooth)
 
 
-def take_picture(scene: Scene, view: View, rng: np.random.Generator, smooth: bool = True, plain: bool = False) -> Sample:
+def take_picture(
+    scene: Scene, view: View, rng: np.random.Generator, smooth: bool = True, plain: bool = False
+) -> Sample:
     """Renders a scene from a view. `smooth` takes a second ray per pixel for the colour of edges."""
     camera = view.camera
     rows = _sorted_by_distance(scene.rows, view.eye, 1.2 * scene.ground.reach)
@@ -63,7 +70,7 @@ def take_picture(scene: Scene, view: View, rng: np.random.Generator, smooth: boo
         high, wide = depth.shape
         owner = np.empty(depth.shape, np.int32)
         colour = np.empty((high, wide, 3), np.float32)
-        moved = lens + (0, 0, shift, shift)
+        moved = lens + np.array([0.0, 0.0, shift, shift])
         cast(visible, ground, view.eye, view.axes, moved, wide, high, NOISE_MAPS, depth, owner)
         shade(visible, ground, view.eye, view.axes, moved, depth, owner, *arguments, colour)
         return owner, colour
@@ -114,9 +121,10 @@ def _in_sight(rows: np.ndarray, view: View) -> np.ndarray:
 def _shadows(rows: np.ndarray, scene: Scene, view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The frame (5, 3) of two shadow maps, near and far, and the maps."""
     frame = np.zeros((5, 3))
-    size = _SHADOW_SIZE if view.camera.width <= 640 else 2 * _SHADOW_SIZE
+    # About as fine as the picture can show.
+    size = int(np.clip(view.camera.width * 3 // 4, 192, 2 * _SHADOW_SIZE))
     near = np.full((size, size), np.inf, np.float32)
-    far = near.copy()
+    far = np.full((size * 2 // 3, size * 2 // 3), np.inf, np.float32)
     sun = scene.light.sun
     ahead = view.axes[:, 2] * (1, 1, 0)
     ahead = ahead / max(1e-6, float(np.linalg.norm(ahead)))
@@ -127,14 +135,15 @@ def _shadows(rows: np.ndarray, scene: Scene, view: View) -> tuple[np.ndarray, np
     frame[3] = np.cross(sun, frame[2])
     frame[4, :2] = _NEAR_SPAN, _FAR_SPAN
     for k, span in enumerate((_NEAR_SPAN, _FAR_SPAN)):
+        texel = span / (near, far)[k].shape[0]
         # Whole texels, so that shadows do not crawl when the eye moves.
         for axis in (2, 3):
-            place = float(frame[k] @ frame[axis]) / span * size
-            frame[k] += (round(place) - place) * span / size * frame[axis]
+            place = float(frame[k] @ frame[axis]) / texel
+            frame[k] += (round(place) - place) * texel * frame[axis]
     if scene.light.sunny:
         cast_shadow_map(rows, frame[0], _NEAR_SPAN, sun, frame[2], frame[3], size, NOISE_MAPS, near)
         large = np.ascontiguousarray(rows[rows[:, p.HALF : p.HALF + 3].max(axis=1) > 0.5])
-        cast_shadow_map(large, frame[1], _FAR_SPAN, sun, frame[2], frame[3], size, NOISE_MAPS, far)
+        cast_shadow_map(large, frame[1], _FAR_SPAN, sun, frame[2], frame[3], far.shape[0], NOISE_MAPS, far)
     return frame, near, far
 
 

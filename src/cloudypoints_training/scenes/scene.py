@@ -14,7 +14,7 @@ from cloudypoints_training.scenes.lighting import Light
 
 @dataclass(frozen=True)
 class Scene:
-    """Primitives (N, COLUMNS), the ground, the light, lamps (L, 6: place, colour), footprints (F, 5: x, y, yaw, l, w)."""
+    """Primitives (N, COLUMNS), ground, light, lamps (L, 6: place, colour), footprints (F, 5)."""
 
     rows: np.ndarray
     ground: Ground
@@ -43,7 +43,10 @@ class Hood:
         height = colour.shape[0]
         v = np.linspace(0, 1, height, dtype=np.float32)[:, None]
         sheen = np.exp(-((v - self.top) / 0.05)) * colour[: height // 3].mean()
-        shape = np.broadcast_to((0.25 * sheen)[..., None], colour.shape) + np.array(self.tone, np.float32) * colour.mean()
+        shape = (
+            np.broadcast_to((0.25 * sheen)[..., None], colour.shape)
+            + np.array(self.tone, np.float32) * colour.mean()
+        )
         colour[mask] = shape.astype(np.float32)[mask]
 
 
@@ -58,7 +61,7 @@ class View:
 
 
 def camera_axes(yaw: float, pitch: float, roll: float) -> np.ndarray:
-    """Columns right, down, forward of a camera looking along x turned by yaw (left), pitch (down), roll. Radians."""
+    """Columns right, down, forward of a camera along x, turned by yaw (left), pitch (down), roll; radians."""
     cy, sy, cp, sp, cr, sr = (
         math.cos(yaw), math.sin(yaw), math.cos(pitch), math.sin(pitch), math.cos(roll), math.sin(roll),
     )  # fmt: skip
@@ -73,7 +76,9 @@ def choose_camera(rng: np.random.Generator, width: int, height: int) -> Camera:
     focal = width * float(np.clip(0.5 + rng.gamma(2.2, 0.2), 0.5, 2.0))
     cx = (width - 1) / 2 + width * float(np.clip(rng.normal(0, 0.02), -0.08, 0.08))
     cy = (height - 1) / 2 + height * float(np.clip(rng.normal(0, 0.04), -0.1, 0.1))
-    return Camera(width=width, height=height, fx=focal, fy=focal * float(rng.uniform(0.99, 1.01)), cx=cx, cy=cy)
+    return Camera(
+        width=width, height=height, fx=focal, fy=focal * float(rng.uniform(0.99, 1.01)), cx=cx, cy=cy
+    )
 
 
 def choose_view(
@@ -91,5 +96,10 @@ def choose_view(
     own = None
     if rng.random() < hood:
         tone = float(rng.choice([0.03, 0.1, 0.5], p=[0.5, 0.3, 0.2]))
-        own = Hood(float(rng.uniform(0.8, 0.97)), float(rng.uniform(0, 0.7)), float(rng.uniform(0.4, 0.6)), (tone, tone, tone))
+        own = Hood(
+            float(rng.uniform(0.8, 0.97)),
+            float(rng.uniform(0, 0.7)),
+            float(rng.uniform(0.4, 0.6)),
+            (tone, tone, tone),
+        )
     return View(camera, eye, camera_axes(yaw, pitch, roll), own)

@@ -19,7 +19,23 @@ def random_paint(rng: np.random.Generator) -> Paint:
     a = tuple(np.clip(bright * rng.uniform(0.3, 1.4, 3), 0.01, 0.9))
     b = tuple(rng.uniform(0.01, 0.8, 3))
     gloss = float(rng.uniform(0, 1)) if rng.random() < 0.25 else 0.0
-    kind = int(rng.choice([p.PLAIN, p.NOISE, p.BRICK, p.WINDOWS, p.STRIPES, p.CHECKER, p.CELLS, p.GRADIENT, p.TEXT, p.PANELS, p.FOLIAGE]))
+    kind = int(
+        rng.choice(
+            [
+                p.PLAIN,
+                p.NOISE,
+                p.BRICK,
+                p.WINDOWS,
+                p.STRIPES,
+                p.CHECKER,
+                p.CELLS,
+                p.GRADIENT,
+                p.TEXT,
+                p.PANELS,
+                p.FOLIAGE,
+            ]
+        )
+    )
     size = float(np.exp(rng.uniform(math.log(0.05), math.log(1.2))))
     params = {
         p.PLAIN: (rng.uniform(0, 0.6),),
@@ -44,7 +60,7 @@ def random_turn(rng: np.random.Generator) -> tuple[float, ...]:
 
 
 def build(rng: np.random.Generator, style: str, width: int, height: int) -> tuple[Scene, View]:
-    """Random solids: `shapes` float anywhere, `shapes_ground` stand on a ground, `blobs` are round (held out)."""
+    """Random solids: `shapes` float anywhere, `shapes_ground` stand, `blobs` (held out) are round."""
     view = choose_view(rng, width, height, 0.0, 0.0, 0.0, hood=0.1)
     grounded = style == "shapes_ground" or (style == "blobs" and rng.random() < 0.6)
     parts = Parts()
@@ -71,21 +87,29 @@ def build(rng: np.random.Generator, style: str, width: int, height: int) -> tupl
             up = view.eye[2] + z * rng.uniform(-0.5, 0.6) * height / view.camera.fy
             turn = random_turn(rng) if rng.random() < 0.7 else p.about_z(rng.uniform(0, 6.28))
             parts.add(shape, (z, lateral, float(up)), half, paint, turn, slopes)  # type: ignore[arg-type]
+    solids = _clear_of_eye(parts.rows(), view.eye)
+    wall = Parts()
     if rng.random() < (0.75 if not grounded else 0.35):
         # A wall behind it all, so that not everything unknown is sky.
         away = rng.uniform(15, 80)
-        parts.add(p.BOX, (away, 0, away * 0.2), (1.0, away * 3, away * rng.uniform(0.2, 3)), random_paint(rng), p.about_z(rng.normal(0, 0.4)))
+        wall.add(
+            p.BOX,
+            (away, 0, away * 0.2),
+            (1.0, away * 3, away * rng.uniform(0.2, 3)),
+            random_paint(rng),
+            p.about_z(rng.normal(0, 0.4)),
+        )
     colour = rng.uniform(0.03, 0.5, 3)
     ground = Ground(
         exists=float(grounded), left=-900.0, right=-900.0, kerb=0.0, walk_left=0.0, walk_right=0.0,
         yard_kind=float(rng.integers(0, 7)), yard_r=colour[0], yard_g=colour[1], yard_b=colour[2],
         seed=rng.random(), reach=float(rng.uniform(60, 400)),
     )  # fmt: skip
-    return Scene(_clear_of_eye(parts.rows(), view.eye), ground, choose_light(rng)), view
+    return Scene(np.concatenate([solids, wall.rows()]), ground, choose_light(rng)), view
 
 
 def _clear_of_eye(rows: np.ndarray, eye: np.ndarray) -> np.ndarray:
-    """Drops solids that come within half a metre of the eye."""
+    """Drops solids that come near enough to the eye to fill the picture."""
     offset = np.linalg.norm(rows[:, p.CENTRE : p.CENTRE + 3] - eye, axis=1)
     extent = np.linalg.norm(rows[:, p.HALF : p.HALF + 3], axis=1)
-    return rows[(offset > extent + 0.5) | (extent > 12)]
+    return rows[offset > 1.25 * extent + 0.6]

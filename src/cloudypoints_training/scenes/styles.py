@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cloudypoints_training.scenes import shapes, streets
+from cloudypoints_training.scenes import carpark, shapes, streets
 from cloudypoints_training.scenes.scene import Scene, View
 
 STYLES = ("city", "suburb", "rural", "highway", "jam", "carpark", "side", "close", "shapes", "shapes_ground")
@@ -21,4 +21,6 @@ def build_scene(rng: np.random.Generator, style: str, width: int, height: int) -
     """A scene of a style and a camera in it."""
     if style in ("shapes", "shapes_ground", "blobs"):
         return shapes.build(rng, style, width, height)
+    if style == "carpark":
+        return carpark.build(rng, width, height)
     return streets.build(rng, style, width, height)

@@ -11,7 +11,14 @@ from cloudypoints_training.scenes import primitives as p
 
 _SHAPE, _HALF, _KIND, _A, _B, _PARAM, _SEED = p.SHAPE, p.HALF, p.KIND, p.COLOUR_A, p.COLOUR_B, p.PARAM, p.SEED
 _BOX, _CYLINDER, _CONE, _ELLIPSOID = p.BOX, p.CYLINDER, p.CONE, p.ELLIPSOID
-_PLAIN, _NOISE, _BRICK, _WINDOWS, _STRIPES, _CHECKER = p.PLAIN, p.NOISE, p.BRICK, p.WINDOWS, p.STRIPES, p.CHECKER
+_PLAIN, _NOISE, _BRICK, _WINDOWS, _STRIPES, _CHECKER = (
+    p.PLAIN,
+    p.NOISE,
+    p.BRICK,
+    p.WINDOWS,
+    p.STRIPES,
+    p.CHECKER,
+)
 _GLASS, _WHEEL, _LIGHT, _PLATE, _PANELS, _FOLIAGE = p.GLASS, p.WHEEL, p.LIGHT, p.PLATE, p.PANELS, p.FOLIAGE
 _CELLS, _GRADIENT, _TEXT = p.CELLS, p.GRADIENT, p.TEXT
 
@@ -73,9 +80,11 @@ def fade(period, footprint):
 @njit(cache=True, nogil=True, fastmath=True)
 def leaves_solid(maps, x, y, z, grazing, seed):
     """Whether foliage stops the ray at a point of its hull; crumbles towards the silhouette."""
-    value = look_up(maps, 2, (x + 0.6 * z) * 16 + seed * 300, (y - 0.7 * z) * 16 + seed * 77)
-    value = 0.55 * value + 0.45 * look_up(maps, 1, (x - y) * 55 + seed * 91, (z + 0.4 * y) * 55)
-    return value > 0.72 - 0.62 * grazing
+    # Three planes, so that no direction is drawn out into streaks.
+    value = look_up(maps, 2, x * 15 + seed * 300, y * 15 + seed * 77)
+    value += look_up(maps, 2, y * 15 + seed * 210, z * 15 + seed * 31)
+    value += look_up(maps, 1, z * 60 + seed * 91, x * 60 + seed * 12)
+    return value > 3.0 - 2.2 * grazing
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -91,7 +100,7 @@ def surface_at(row, lx, ly, lz, nx, ny, nz, footprint, maps, lit_windows):
     p0, p1, p2 = row[_PARAM], row[_PARAM + 1], row[_PARAM + 2]
     p3, p4, p5 = row[_PARAM + 3], row[_PARAM + 4], row[_PARAM + 5]
     face = 2
-    if shape == _CYLINDER and abs(nz) < 0.7 or shape == _CONE:
+    if (shape == _CYLINDER and abs(nz) < 0.7) or shape == _CONE:
         u = math.atan2(ly, lx) * 0.5 * (hx + hy)
         v = lz + hz
         face = 0
@@ -128,7 +137,7 @@ def surface_at(row, lx, ly, lz, nx, ny, nz, footprint, maps, lit_windows):
         shade = 1 + keep * 0.5 * (hash2(column, course, seed) - 0.5)
         shade *= 0.75 + 0.5 * look_up(maps, 0, u * 12 + seed * 200, v * 12)
     elif kind == _WINDOWS and face != 2:
-        # p0, p1: window pitch along and storey height; p2, p3: window share; p4: ground floor height; p5: wall.
+        # p0, p1: window pitch and storey height; p2, p3: window share; p4: ground floor height; p5: bricks.
         wall_noise = look_up(maps, 0, u * 9 + seed * 256, v * 9 + seed * 131)
         shade = 0.78 + 0.44 * wall_noise - 0.12 * max(0.0, 1 - v * 0.7)
         if p5 > 0.5:
@@ -160,7 +169,11 @@ def surface_at(row, lx, ly, lz, nx, ny, nz, footprint, maps, lit_windows):
             if abs(fu) < 0.5 and abs(fv) < 0.5:
                 rate = hash2(column, storey, seed)
                 frame = 0.5 - 0.05 / (p0 * p2)
-                if abs(fu) > frame or abs(fv) > 0.5 - 0.05 / (p1 * p3) or abs(fu) < 0.02 * (1 if rate > 0.2 else 0):
+                if (
+                    abs(fu) > frame
+                    or abs(fv) > 0.5 - 0.05 / (p1 * p3)
+                    or abs(fu) < 0.02 * (1 if rate > 0.2 else 0)
+                ):
                     shade = 1.45 * keep + (1 - keep)
                     mix = 0.0
                 elif rate > 0.8 and fv > (rate - 0.9) * 6:
@@ -205,9 +218,15 @@ def surface_at(row, lx, ly, lz, nx, ny, nz, footprint, maps, lit_windows):
         shade = 0.75 + 0.5 * (1.0 if (u * 30) % 1.0 < 0.5 else 0.0)
     elif kind == _PLATE:
         cell = math.floor(u / 0.065)
-        if v > 0.025 and v < 2 * hz - 0.025 and u > 0.03 and u < 2 * hy - 0.03 and hash2(cell, 1.0, seed) > 0.25:
-            if (u / 0.065) % 1.0 > 0.25:
-                mix = 0.85 * fade(0.065, footprint)
+        if (
+            v > 0.025
+            and v < 2 * hz - 0.025
+            and u > 0.03
+            and u < 2 * hy - 0.03
+            and hash2(cell, 1.0, seed) > 0.25
+            and (u / 0.065) % 1.0 > 0.25
+        ):
+            mix = 0.85 * fade(0.065, footprint)
     elif kind == _PANELS:
         # p0: panel width; p1: logo share of the side; a truck's box or a container.
         keep = fade(p0, footprint)
@@ -229,10 +248,12 @@ def surface_at(row, lx, ly, lz, nx, ny, nz, footprint, maps, lit_windows):
             shade *= 0.6
         shade *= 0.8 + 0.4 * look_up(maps, 0, u * 14 + seed * 200, v * 30)
     elif kind == _FOLIAGE:
-        value = look_up(maps, 2, (lx + 0.6 * lz) * 16 + seed * 300, (ly - 0.7 * lz) * 16 + seed * 77)
-        fine = 0.5 + (look_up(maps, 1, (lx - ly) * 90 + seed * 91, (lz + 0.4 * ly) * 90) - 0.5) * fade(0.03, footprint)
-        clump = look_up(maps, 0, (lx + ly) * 30 + seed * 31, (lz - 0.5 * lx) * 30)
-        mix = max(0.0, min(1.0, 2.6 * (0.35 * value + 0.35 * fine + 0.3 * clump) - 0.85))
+        value = look_up(maps, 2, lx * 15 + seed * 300, ly * 15 + seed * 77)
+        value += look_up(maps, 2, ly * 15 + seed * 210, lz * 15 + seed * 31)
+        leaf = look_up(maps, 1, lx * 80 + seed * 77, ly * 80) + look_up(maps, 1, ly * 80, lz * 80 + seed * 9)
+        leaf += look_up(maps, 1, lz * 80, lx * 80)
+        mix = 0.5 + 1.1 * (value / 2 - 0.5) + 3.5 * (leaf / 3 - 0.5) * fade(0.06, footprint)
+        mix = max(0.0, min(1.0, mix))
         shade = 0.25 + 1.2 * mix
         shade *= 0.65 + 0.35 * max(-0.6, lz / hz)
     elif kind == _CELLS:

@@ -28,11 +28,11 @@ class Town:
         self.footprints: list[tuple[float, float, float, float, float]] = []
         self._gaze = gaze
         self._half_view = half_view
-        self._eye_d = 0.0
+        self.eye_d = 0.0
 
     def look_from(self, d: float) -> None:
         """Tells where the camera is: at s = 0, d metres left of the axis."""
-        self._eye_d = d
+        self.eye_d = d
 
     def at(self, s: float, d: float, turn: float = 0.0) -> tuple[float, float, float]:
         """World x, y and yaw of road coordinates."""
@@ -42,7 +42,7 @@ class Town:
     def seen(self, s: float, d: float, radius: float) -> bool:
         """Whether something of that radius can matter to the picture."""
         x, y, _ = self.at(s, d)
-        x, y = x, y - self._eye_d
+        x, y = x, y - self.eye_d
         distance = math.hypot(x, y)
         if distance < radius + 9:
             return True
