@@ -38,6 +38,16 @@ $(VENV)/python.stamp:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
+# An environment keeps the Python it was made with.
+VERSION_OF := -c 'import sys; print(*sys.version_info[:2])'
+ifneq ($(wildcard $(BIN)/python),)
+ifneq ($(shell $(BIN)/python $(VERSION_OF)),$(shell $(PYTHON) $(VERSION_OF)))
+ifeq ($(filter clean,$(MAKECMDGOALS)),)
+$(error $(VENV) was made with another Python than $(PYTHON): run 'make clean' first, or leave PYTHON as it was)
+endif
+endif
+endif
+
 $(VENV)/demo.stamp: $(VENV)/python.stamp setup.py
 	@echo "Installing CloudyPoints ROS and ROS 2 $(DISTRO) into $(VENV) (once, a minute or two) ..."
 	$(BIN)/python $(PIP_INSTALL) -e '.[standalone,demo,$(DISTRO)]'

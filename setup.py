@@ -49,6 +49,7 @@ setup(
             "hypothesis",
             "onnx",
             "mcap-ros2-support",
+            "rosbags-image",
             "mypy",
             "ruff",
             "types-PyYAML",
@@ -58,7 +59,7 @@ setup(
     entry_points={
         "console_scripts": [
             "cloudypoints = cloudypoints_ros.cli:main",
-            "depth_node = cloudypoints_ros.node:main",
+            "depth_node = cloudypoints_ros.run:depth_node",
         ]
     },
 )

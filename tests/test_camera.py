@@ -124,6 +124,37 @@ def test_roi_and_binning_fold_into_k_and_p() -> None:
     assert folded.folded() == folded
 
 
+def test_an_unset_p_stays_unset_and_a_roi_outside_is_refused() -> None:
+    k = (800.0, 0.0, 640.0, 0.0, 810.0, 480.0, 0.0, 0.0, 1.0)
+    assert Calibration(1280, 960, k, roi=(200, 100, 800, 600), binning=(2, 2)).folded().p == (0.0,) * 12
+    with pytest.raises(CloudyPointsError, match="on a 1280x960 sensor; expected one inside it"):
+        Calibration(1280, 960, k, roi=(600, 100, 800, 600)).folded()
+
+
+def test_resizing_a_calibration_scales_k_and_p() -> None:
+    k = (420.0, 0, 322.0, 0, 425.0, 238.0, 0, 0, 1)
+    p = (400.0, 0, 300.0, -40.0, 0, 400.0, 230.0, 0, 0, 0, 1.0, 0)
+    calibration = Calibration(640, 480, k, p=p)
+    half = calibration.resized(320, 240)
+    assert (half.width, half.height, half.k[0], half.k[4]) == (320, 240, 210.0, 212.5)
+    assert half.k[2] == pytest.approx(322.5 / 2 - 0.5) and half.k[5] == pytest.approx(238.5 / 2 - 0.5)
+    assert half.p[0] == 200.0 and half.p[3] == -20.0
+    assert half.camera() == calibration.camera().resized(320, 240)
+
+
+def test_rays_at_a_stride_are_every_nth_ray() -> None:
+    for camera in (PINHOLE, LENSES["plumb_bob"]):
+        for some, full in zip(camera.rays(3), camera.rays(), strict=True):
+            np.testing.assert_allclose(some, full[::3, ::3], atol=1e-6)
+
+
+def test_a_filled_up_rational_lens_is_the_same_lens() -> None:
+    lens = LENSES["rational_polynomial"]
+    filled = Camera(640, 480, lens.fx, lens.fy, lens.cx, lens.cy, lens.model, (*lens.d, *(0.0,) * 6))
+    for a, b in zip(lens.rays(), filled.rays(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
 def test_rectified_reads_p_and_raw_reads_k() -> None:
     calibration = Calibration(
         width=640,
@@ -153,6 +184,7 @@ def test_an_image_of_another_size_is_refused_with_both_sizes() -> None:
         ({"cx": float("nan")}, "focal lengths must be positive"),
         ({"width": 0}, "both must be at least 1 pixel"),
         ({"model": "thin_prism"}, "'thin_prism' is not known; expected one of plumb_bob"),
+        ({"d": (0.1, float("nan"), 0.0, 0.0)}, "expected finite numbers"),
         ({"d": (0.1, 0.2)}, "came with 2 coefficients; expected 0 or 4 or 5"),
     ],
 )
@@ -201,6 +233,12 @@ projection_matrix: {rows: 3, cols: 4, data: [400.0, 0, 300.0, 0, 0, 400.0, 230.0
         ("camera.json", "{", "cannot be understood"),
         ("camera.json", '{"width": 9, "height": 9, "fx": "a", "fy": 1, "cx": 1, "cy": 1}', "cannot be understood"),
         ("camera.yaml", "- 1", "holds no mapping"),
+        (
+            "camera.yaml",
+            "{image_width: 9, image_height: 9, camera_matrix: {data: [1, 0, 1, 0, 1, 1, 0, 0]},"
+            " distortion_coefficients: {data: []}}",
+            "camera_matrix has 8 numbers, expected 9",
+        ),
         ("camera.yaml", "{", "is not YAML"),
     ],
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 
 import pytest
 
@@ -53,3 +55,12 @@ def test_run_turns_its_options_into_ros_arguments() -> None:
     assert parsed("-p", "points.stride:=2", "--params-file", "x.yaml", "--", "-r", "__ns:=/front") == [
         *("--ros-args", "--params-file", "x.yaml", "-p", "points.stride:=2", "-r", "__ns:=/front"),
     ]
+
+
+@pytest.mark.parametrize("start", ["cli.main(['demo'])", "run.depth_node()", "cli.main(['run'])"])
+def test_a_missing_package_is_a_sentence(start: str) -> None:
+    """As where ROS is not sourced."""
+    code = f"import sys; sys.modules['rclpy'] = None; from cloudypoints_ros import cli, run; sys.exit({start})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "rclpy" in done.stderr and "install" in done.stderr

@@ -37,6 +37,11 @@ def test_predicted_sky_counts_as_the_far_end_and_nan_as_missing() -> None:
     assert m.abs_rel == pytest.approx(0.5)
 
 
+def test_sky_over_most_of_the_truth_still_has_a_median() -> None:
+    m = depth_metrics(np.array([np.inf, np.inf, 20.0]), np.array([40.0, 40.0, 20.0]), median_scaled=True)
+    assert m.abs_rel == pytest.approx((1.0 + 1.0 + 0.5) / 3)  # scaled by 40 / 80, and sky stays the far end
+
+
 def test_no_truth_and_wrong_shapes() -> None:
     assert math.isnan(depth_metrics(np.ones(3), np.full(3, np.nan)).abs_rel)
     with pytest.raises(ValueError, match="must be equal"):

@@ -58,6 +58,9 @@ def test_other_versions_and_wrong_cards(edit: dict, sentence: str) -> None:
         (("output", "range_m"), [5, 1], "0 < near < far"),
         (("output", "unit"), "feet", "unit is 'feet'"),
         (("input", "mean"), [1, 2], "incomplete or wrong"),
+        (("input", "std"), [1, 0, 1], "std is 0.0, expected a positive number"),
+        (("output", "canonical_focal_px"), -5, "canonical_focal_px is -5.0, expected a positive number"),
+        (("output", "canonical_focal_px"), 0, "canonical_focal_px is 0.0"),
     ],
 )
 def test_each_field_is_checked(path: tuple[str, str], value: object, sentence: str) -> None:
@@ -112,6 +115,10 @@ def test_missing_truncated_and_foreign_files(tmp_path: Path) -> None:
     model = write_model(tmp_path)
     model.write_bytes(model.read_bytes()[:-40])
     with pytest.raises(CloudyPointsError, match="not a complete ONNX file"):
+        load_card(model)
+    write_model(tmp_path)
+    card_path(model).write_bytes(b"\xff\xfe{")
+    with pytest.raises(CloudyPointsError, match="or its card cannot be read"):
         load_card(model)
     model.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n")
     with pytest.raises(CloudyPointsError, match="not a complete ONNX file"):

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from cloudypoints_ros.camera import Camera
+from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_ros.geometry import CloudOptions, cloud
-from cloudypoints_ros.picture import WIDTH_PX, cloud_of, save_picture, unpack_xyzrgb
+from cloudypoints_ros.picture import WIDTH_PX, save_picture, unpack_xyzrgb
 from cloudypoints_ros.preview import colorize
 
 CAMERA = Camera(320, 160, 250.0, 250.0, 159.5, 79.5)
@@ -26,25 +27,27 @@ def scene() -> tuple[np.ndarray, np.ndarray]:
     return image, depth
 
 
+def points_of(depth: np.ndarray, image: np.ndarray, stride: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    return unpack_xyzrgb(cloud(depth, CAMERA, image, "rgb", CloudOptions("xyzrgb", stride)).data)
+
+
 def near(picture: np.ndarray, bgr: np.ndarray, tolerance: int = 6) -> int:
     """How many pixels have this colour."""
     return int((np.abs(picture.astype(int) - bgr.astype(int)).max(-1) <= tolerance).sum())
 
 
-def test_cloud_of_and_unpack_agree_with_the_camera() -> None:
+def test_unpacked_points_lie_on_the_cameras_pixels_in_the_images_colour() -> None:
     image, depth = scene()
-    points, colours = cloud_of(depth, CAMERA, image, "rgb", stride=4)
+    points, colours = points_of(depth, image, 4)
     pixels = CAMERA.project(points)
     np.testing.assert_allclose(pixels, 4 * np.rint(pixels / 4), atol=0.01)
     np.testing.assert_array_equal(np.unique(colours, axis=0), [[20, 200, 40]])
-    packed = cloud(depth, CAMERA, image[..., ::-1], "bgr", CloudOptions(stride=4))
-    for a, b in zip(unpack_xyzrgb(packed.data), (points, colours), strict=True):
-        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(points[:, 2], np.float32(12.0))
 
 
 def test_picture_holds_image_depth_and_cloud(tmp_path: Path) -> None:
     image, depth = scene()
-    points, colours = cloud_of(depth, CAMERA, image, "rgb", stride=2)
+    points, colours = points_of(depth, image)
     path = tmp_path / "new" / "demo.png"
     save_picture(path, image, depth, points, colours, order="rgb", title="Title", subtitle="below")
     picture = cv2.imread(str(path))
@@ -65,10 +68,17 @@ def test_picture_holds_image_depth_and_cloud(tmp_path: Path) -> None:
 
 def test_order_is_respected(tmp_path: Path) -> None:
     image, depth = scene()
-    points, colours = cloud_of(depth, CAMERA, image)
+    points, colours = points_of(depth, image)
     save_picture(tmp_path / "a.png", image, depth, points, colours, order="rgb")
     save_picture(tmp_path / "b.png", image[..., ::-1], depth, points, colours, order="bgr")
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "a.png")), cv2.imread(str(tmp_path / "b.png")))
+
+
+def test_a_picture_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    image, depth = scene()
+    with pytest.raises(CloudyPointsError, match=r"demo\.png cannot be written"):
+        save_picture(tmp_path / "file" / "demo.png", image, depth, *points_of(depth, image))
 
 
 @pytest.mark.parametrize("size", [(375, 1242), (480, 640), (640, 480)])

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tiny_models import expected_depth, write_model
+from tiny_models import DYNAMIC_SIZE, NEAR_M, expected_depth, write_model
 
 from cloudypoints_ros.camera import Camera
 from cloudypoints_ros.engines import ENGINES, open_engine
@@ -92,6 +92,45 @@ def test_the_embedded_model_is_metric_at_any_image_size() -> None:
     both = np.isfinite(a) & np.isfinite(b)
     assert both.mean() > 0.4 and (np.isposinf(a) == np.isposinf(b)).mean() > 0.97
     assert np.median(np.abs(np.log(a[both] / b[both]))) < 0.05
+
+
+def test_an_answer_of_another_size_comes_with_its_camera(tmp_path: Path) -> None:
+    pipeline = Pipeline.open(write_model(tmp_path))
+    full = pipeline.depth(picture(), CAMERA)
+    half = pipeline.depth(picture(), CAMERA, size=(48, 32))
+    assert half.depth.shape == (32, 48) and half.camera == CAMERA.resized(48, 32)
+    between = (full.depth[20:64:2, ::2] + full.depth[20:64:2, 1::2]) / 2
+    np.testing.assert_allclose(half.depth[10:], between, rtol=2e-2)
+
+
+def test_any_memory_layout_of_an_image(tmp_path: Path) -> None:
+    pipeline = Pipeline.open(write_model(tmp_path))
+    expected = pipeline.depth(picture(), CAMERA).depth
+    np.testing.assert_array_equal(pipeline.depth(picture()[..., ::-1], CAMERA, "bgr").depth, expected)
+    wide = np.concatenate([picture(), picture()], 1)
+    np.testing.assert_array_equal(pipeline.depth(wide[:, :96], CAMERA).depth, expected)
+    frozen = picture()
+    frozen.flags.writeable = False
+    np.testing.assert_array_equal(pipeline.depth(frozen, CAMERA).depth, expected)
+
+
+def test_ray_angles_reach_the_model(tmp_path: Path) -> None:
+    pipeline = Pipeline.open(write_model(tmp_path, "ray_angle", sky=False))
+    depth = pipeline.depth(picture(), CAMERA).depth
+    expected = NEAR_M + np.arctan((np.arange(96) - CAMERA.cx) / CAMERA.fx)
+    np.testing.assert_allclose(depth[30], expected, rtol=1e-3)
+
+
+def test_a_model_and_a_card_of_different_sizes(tmp_path: Path) -> None:
+    import dataclasses
+
+    model = write_model(tmp_path, fixed=(64, 96))
+    card = load_card(model)
+    wrong = dataclasses.replace(card, input=dataclasses.replace(card.input, size=DYNAMIC_SIZE))
+    with pytest.raises(CloudyPointsError, match=r"takes images of 64x96 .* but its card allows \(32, 32\) to"):
+        open_engine("onnxruntime", model, wrong)
+    with pytest.raises(CloudyPointsError, match=r"cannot run the model on image float32 \(1, 3, 8, 8\)"):
+        open_engine("onnxruntime", model, card).infer({"image": np.zeros((1, 3, 8, 8), np.float32)})
 
 
 def test_a_relative_model_is_refused_with_a_remedy(tmp_path: Path) -> None:

@@ -104,4 +104,21 @@ def test_an_output_that_cannot_be_written(tree: Path, tmp_path: Path) -> None:
 
 def test_two_images_never_share_an_output(tree: Path, tmp_path: Path) -> None:
     done = cloudypoints("predict", tree / "a", tree / "deep/b", "-o", tmp_path / "out")
-    assert done.returncode == 2 and "would both be written as image" in done.stderr
+    assert done.returncode == 2 and "would replace" in done.stderr and not (tmp_path / "out").exists()
+
+
+def test_an_image_is_never_replaced_by_its_depth(tree: Path, tmp_path: Path) -> None:
+    image = tree / "a" / "image.png"
+    before = image.read_bytes()
+    for output in (tree / "a", tree / "a" / ".." / "a"):
+        done = cloudypoints("predict", image, "-o", output, "--format", "png")
+        assert done.returncode == 2 and "would replace it" in done.stderr
+    assert image.read_bytes() == before
+
+
+def test_a_suffix_never_makes_two_results_one(tmp_path: Path) -> None:
+    for name in ("a.png", "a_color.png"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((64, 96, 3), np.uint8))
+    formats = ("--format", "color", "--format", "png")
+    done = cloudypoints("predict", tmp_path, "-o", tmp_path / "out", "--hfov", 60, *formats)
+    assert done.returncode == 2 and "would replace" in done.stderr

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -30,6 +32,23 @@ def write_image(path: Path, value: int = 0, width: int = 32, height: int = 16) -
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), np.full((height, width, 3), value, np.uint8))
     return path
+
+
+def exif_turned(jpeg: bytes) -> bytes:
+    """The JPEG with an EXIF segment that says: turn by 90 degrees (orientation 6)."""
+    tiff = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)
+    segment = b"Exif\0\0" + tiff
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + jpeg[2:]
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A 16-bit grey PNG that promises this size and holds nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 16, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
 
 
 def drive(folder: Path, frames: int = 3) -> Path:
@@ -181,6 +200,25 @@ def test_broken_sources_are_named(tmp_path: Path) -> None:
         read_image(broken)
     with pytest.raises(CloudyPointsError, match=r"/dev/video97 cannot be opened"):
         open_source("97", CameraChoice(hfov_deg=60.0))
+
+
+def test_exif_does_not_turn_the_image(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "0.jpg")
+    path.write_bytes(exif_turned(path.read_bytes()))
+    turned = cv2.imread(str(path))
+    assert turned is not None and turned.shape == (32, 16, 3)  # OpenCV understands the segment
+    assert read_image(path).shape == (16, 32, 3)
+    save_camera(CAMERA, tmp_path / "camera.json")
+    assert next(open_source(str(path), CameraChoice()).frames()).image.shape == (16, 32, 3)
+
+
+def test_an_absurd_size_is_a_damaged_file(tmp_path: Path) -> None:
+    path = tmp_path / "depth.png"
+    path.write_bytes(png_header(60000, 60000))
+    with pytest.raises(CloudyPointsError, match=r"depth\.png cannot be read; it is damaged"):
+        read_image(path)
+    with pytest.raises(CloudyPointsError, match=r"depth\.png is unreadable; expected a 16-bit"):
+        read_truth(path)
 
 
 def test_a_camera_of_another_size_is_refused(tmp_path: Path) -> None:

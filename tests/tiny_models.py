@@ -48,7 +48,8 @@ def write_model(
 ) -> Path:
     """Write ``NAME.onnx`` and its card into ``folder``; returns the path of the ONNX file.
 
-    ``kind`` is the output quantity (depth, log_depth, inverse_depth), ``fixed`` a (height, width) or None for a
+    ``kind`` is the output quantity (depth, log_depth, inverse_depth) or ray_angle, a depth made of a second input.
+    ``fixed`` is a (height, width) or None for a
     dynamic size. Sky is where blue > 127.5, valid is where green > 127.5 (each only when asked for).
     """
     red, green, blue = (0, 1, 2) if colour == "rgb" else (2, 1, 0)
@@ -61,6 +62,8 @@ def write_model(
         nodes.append(helper.make_node("Log", ["metres"], ["answer"]))
     elif kind == "inverse_depth":
         nodes.append(helper.make_node("Reciprocal", ["metres"], ["answer"]))
+    elif kind == "ray_angle":  # metres = NEAR_M + atan(x / z)
+        nodes = [*_channel("rays", "angle", 0), helper.make_node("Add", ["angle", "near"], ["answer"])]
     elif kind == "depth":
         nodes.append(helper.make_node("Identity", ["metres"], ["answer"]))
     else:
@@ -74,10 +77,12 @@ def write_model(
         outputs.append("validity")
 
     height, width = fixed or ("height", "width")
+    ray_angles = "rays" if kind == "ray_angle" else None
+    rays = [helper.make_tensor_value_info("rays", TensorProto.FLOAT, [1, 2, height, width])] if ray_angles else []
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, height, width])],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, height, width]), *rays],
         [helper.make_tensor_value_info(output, TensorProto.FLOAT, [1, 1, height, width]) for output in outputs],
         [
             helper.make_tensor("slope", TensorProto.FLOAT, [], [SLOPE_M]),
@@ -96,10 +101,11 @@ def write_model(
             scale=1 / 255,
             mean=(0.0, 0.0, 0.0),
             std=(1.0, 1.0, 1.0),
+            ray_angles=ray_angles,
         ),
         output=ModelOutput(
             tensor="answer",
-            quantity=kind,
+            quantity="depth" if ray_angles else kind,
             unit=unit,
             range_m=RANGE_M,
             canonical_focal_px=canonical_focal_px,

@@ -22,10 +22,11 @@ from cloudypoints_ros.errors import CloudyPointsError
 Array = npt.NDArray[Any]
 
 # How many coefficients each distortion model of sensor_msgs may carry. plumb_bob is k1 k2 p1 p2 [k3],
-# rational_polynomial k1 k2 p1 p2 k3 k4 k5 k6, equidistant (fisheye) k1 k2 k3 k4.
+# rational_polynomial k1 k2 p1 p2 k3 k4 k5 k6 (and OpenCV's thin prism s1 s2 s3 s4 and tilt tx ty, with which
+# some drivers fill it up), equidistant (fisheye) k1 k2 k3 k4.
 DISTORTION_MODELS: dict[str, tuple[int, ...]] = {
     "plumb_bob": (0, 4, 5),
-    "rational_polynomial": (0, 8),
+    "rational_polynomial": (0, 8, 12, 14),
     "equidistant": (0, 4),
 }
 
@@ -111,12 +112,18 @@ class Camera:
             )
         return dataclasses.replace(self, width=width, height=height, cx=self.cx - x, cy=self.cy - y)
 
-    def rays(self) -> tuple[Array, Array]:
-        """x/z and y/z of every pixel in the optical frame, float32 (H, W) each. Cached and read-only.
+    def rays(self, stride: int = 1) -> tuple[Array, Array]:
+        """x/z and y/z in the optical frame of every ``stride``-th pixel of every ``stride``-th row.
 
-        NaN where the lens model cannot be inverted (far corners of a strong distortion).
+        Two float32 arrays (ceil(H / stride), ceil(W / stride)), cached and read-only. NaN where the lens model
+        cannot be inverted (far corners of a strong distortion).
         """
-        return _rays(self)
+        return _rays(self, stride)
+
+    @property
+    def blind(self) -> bool:
+        """Whether some pixel has no ray."""
+        return not self.pinhole and _blind(self)
 
     def project(self, points: Array) -> Array:
         """Pixels (N, 2) float64 of points (N, 3) metres in the optical frame, z > 0."""
@@ -165,6 +172,11 @@ class Calibration:
         x, y, roi_width, roi_height = self.roi
         if roi_width == 0 and roi_height == 0:
             roi_width, roi_height = self.width - x, self.height - y
+        if x < 0 or y < 0 or x + roi_width > self.width or y + roi_height > self.height:
+            raise CloudyPointsError(
+                f"camera_info has the roi {self.roi} (x, y, width, height) on a {self.width}x{self.height} sensor; "
+                "expected one inside it. Correct roi, or width and height, in the camera driver."
+            )
         bx, by = (b or 1 for b in self.binning)
         return dataclasses.replace(
             self,
@@ -266,6 +278,10 @@ def _check_distortion(model: str, d: tuple[float, ...]) -> None:
             f"The distortion model '{model}' is not known; expected one of {', '.join(DISTORTION_MODELS)}. "
             "Rectify the image first and set rectified to true."
         )
+    if not np.isfinite(d).all():
+        raise CloudyPointsError(
+            f"The distortion coefficients are {d}; expected finite numbers. Calibrate the camera again."
+        )
     if len(d) not in DISTORTION_MODELS[model]:
         counts = " or ".join(str(n) for n in DISTORTION_MODELS[model])
         raise CloudyPointsError(
@@ -276,6 +292,8 @@ def _check_distortion(model: str, d: tuple[float, ...]) -> None:
 
 def _shifted_matrix(m: tuple[float, ...], columns: int, x: int, y: int) -> tuple[float, ...]:
     rows = np.array(m, np.float64).reshape(3, columns)
+    if rows[2, 2] == 0:  # an unset matrix stays unset
+        return m
     rows[0, 2] -= x
     rows[1, 2] -= y
     return tuple(float(v) for v in rows.ravel())
@@ -283,7 +301,7 @@ def _shifted_matrix(m: tuple[float, ...], columns: int, x: int, y: int) -> tuple
 
 def _resized_matrix(m: tuple[float, ...], columns: int, sx: float, sy: float) -> tuple[float, ...]:
     rows = np.array(m, np.float64).reshape(3, columns)
-    if rows[2, 2] == 0:  # an unset matrix stays unset
+    if rows[2, 2] == 0:
         return m
     half = np.array([0.5, 0.5])
     rows[:2, 2] += half
@@ -293,10 +311,11 @@ def _resized_matrix(m: tuple[float, ...], columns: int, sx: float, sy: float) ->
     return tuple(float(v) for v in rows.ravel())
 
 
-@lru_cache(maxsize=16)
-def _rays(camera: Camera) -> tuple[Array, Array]:
-    shape = (camera.height, camera.width)
-    u, v = np.arange(camera.width, dtype=np.float64), np.arange(camera.height, dtype=np.float64)
+@lru_cache(maxsize=8)
+def _rays(camera: Camera, stride: int) -> tuple[Array, Array]:
+    u = np.arange(0, camera.width, stride, dtype=np.float64)
+    v = np.arange(0, camera.height, stride, dtype=np.float64)
+    shape = (len(v), len(u))
     if camera.pinhole:
         # One row and one column say it all; broadcasting keeps the grids out of memory.
         x = np.broadcast_to(((u - camera.cx) / camera.fx).astype(np.float32), shape)
@@ -307,6 +326,14 @@ def _rays(camera: Camera) -> tuple[Array, Array]:
     x, y = (np.ascontiguousarray(xy[:, i]).reshape(shape) for i in (0, 1))
     x.flags.writeable = y.flags.writeable = False
     return x, y
+
+
+@lru_cache(maxsize=8)
+def _blind(camera: Camera) -> bool:
+    # A sparse grid and the outermost pixels: a lens fails at its rim, and not between its neighbours.
+    u = np.unique(np.append(np.arange(0, camera.width, 16), camera.width - 1)).astype(np.float64)
+    v = np.unique(np.append(np.arange(0, camera.height, 16), camera.height - 1)).astype(np.float64)
+    return bool(np.isnan(_undistorted(camera, np.stack(np.meshgrid(u, v), -1).reshape(-1, 1, 2))).any())
 
 
 def _undistorted(camera: Camera, uv: Array) -> Array:
@@ -355,18 +382,21 @@ def _from_yaml(text: str) -> Calibration:
     if not isinstance(data, dict):
         raise CloudyPointsError("The YAML holds no mapping; give a camera_calibration file.")
 
-    def numbers(key: str) -> tuple[float, ...]:
-        return tuple(float(v) for v in data[key]["data"])
+    def numbers(key: str, count: int | None = None) -> tuple[float, ...]:
+        values = tuple(float(v) for v in data[key]["data"])
+        if count is not None and len(values) != count:
+            raise ValueError(f"{key} has {len(values)} numbers, expected {count}")
+        return values
 
     optional: dict[str, Any] = {}
     if "rectification_matrix" in data:
-        optional["r"] = numbers("rectification_matrix")
+        optional["r"] = numbers("rectification_matrix", 9)
     if "projection_matrix" in data:
-        optional["p"] = numbers("projection_matrix")
+        optional["p"] = numbers("projection_matrix", 12)
     return Calibration(
         width=int(data["image_width"]),
         height=int(data["image_height"]),
-        k=numbers("camera_matrix"),
+        k=numbers("camera_matrix", 9),
         model=str(data.get("distortion_model") or "plumb_bob"),
         d=numbers("distortion_coefficients"),
         **optional,

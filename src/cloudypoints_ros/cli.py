@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from cloudypoints_ros import __version__
-from cloudypoints_ros.errors import CloudyPointsError
+from cloudypoints_ros.errors import CloudyPointsError, missing_package
 
 # Name -> (module, one line of help). A module is imported only when its command is asked for, so that each
 # needs no more than its own libraries.
@@ -29,11 +29,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command, (module, text) in COMMANDS.items():
         subparser = subparsers.add_parser(command, help=text, description=text.capitalize() + ".")
+        subparser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         if command == name:
             try:
                 import_module(module).add_arguments(subparser)
             except ImportError as error:
-                print(f"cloudypoints {command}: {_missing(error)}", file=sys.stderr)
+                print(f"cloudypoints {command}: {missing_package(error)}", file=sys.stderr)
                 return 2
     args = parser.parse_args(arguments)
     try:
@@ -46,17 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ImportError as error:
         if args.debug:
             raise
-        print(f"cloudypoints {args.command}: {_missing(error)}", file=sys.stderr)
+        print(f"cloudypoints {args.command}: {missing_package(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-
-
-def _missing(error: ImportError) -> str:
-    return (
-        f"the Python package '{error.name}' cannot be imported ({error}); install it with "
-        "pip install 'cloudypoints_ros[standalone,demo,jazzy]', or source your ROS 2 installation."
-    )
 
 
 if __name__ == "__main__":

@@ -16,6 +16,9 @@ PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES
 # Fast DDS reads these from the working directory unasked.
 LOCAL_PROFILES = ("DEFAULT_FASTRTPS_PROFILES.xml", "DEFAULT_FASTDDS_PROFILES.xml")
 
+# A segment of 64 MiB (the profile) for the node, one for the camera driver and one for a viewer.
+SHARED_MEMORY_BYTES = 3 * (64 << 20)
+
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
 
@@ -24,7 +27,8 @@ def apply_profile(environ: MutableMapping[str, str] | None = None) -> str:
     """Put our Fast DDS profile in force unless the user chose otherwise; a sentence for the log.
 
     Call it before ``rclpy.init``. The user chose otherwise with a profile of their own, with
-    FASTDDS_BUILTIN_TRANSPORTS, or with another RMW.
+    FASTDDS_BUILTIN_TRANSPORTS, or with another RMW. It also stays out where /dev/shm is small (64 MB in Docker by
+    default): a segment that does not fit loses more than Fast DDS's small one.
     """
     environ = os.environ if environ is None else environ
     rmw = environ.get("RMW_IMPLEMENTATION", "")
@@ -38,11 +42,25 @@ def apply_profile(environ: MutableMapping[str, str] | None = None) -> str:
             return f"Your Fast DDS profile {Path(name).resolve()} is in force."
     if environ.get("FASTDDS_BUILTIN_TRANSPORTS"):
         return f"FASTDDS_BUILTIN_TRANSPORTS={environ['FASTDDS_BUILTIN_TRANSPORTS']} is in force, without our profile."
+    if (free := shared_memory_bytes()) < SHARED_MEMORY_BYTES:
+        return (
+            f"/dev/shm has {free >> 20} MiB and our Fast DDS profile wants {SHARED_MEMORY_BYTES >> 20}, so Fast DDS's "
+            "own settings stay and large messages are slow; start the container with --shm-size=512m."
+        )
     if not PROFILE.is_file():
         return f"The Fast DDS profile {PROFILE} is missing; large messages will be slow. Install the package again."
     for variable in PROFILE_VARIABLES:
         environ[variable] = str(PROFILE)
     return f"The Fast DDS profile {PROFILE} (shared memory for large messages) is in force."
+
+
+def shared_memory_bytes() -> int:
+    """The size of /dev/shm; 0 where there is none."""
+    try:
+        room = os.statvfs("/dev/shm")
+    except OSError:
+        return 0
+    return room.f_blocks * room.f_frsize
 
 
 def keep_buffers() -> bool:

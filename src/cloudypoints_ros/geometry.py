@@ -95,8 +95,8 @@ def cloud(
         image = np.zeros((1, 1, 3), np.uint8)  # xyz never looks at it
     s = options.stride
     depth, image = depth[::s, ::s], image[::s, ::s]
-    ray_x, ray_y = (ray[::s, ::s] for ray in camera.rays())
-    if not camera.pinhole:
+    ray_x, ray_y = camera.rays(s)
+    if camera.blind:
         depth = np.where(np.isnan(ray_x), np.float32(np.nan), depth)  # where the lens has no ray there is no point
     rows, columns = depth.shape
     low, high = np.float32(options.min_range_m), np.float32(min(options.max_range_m, np.finfo(np.float32).max))
@@ -147,26 +147,28 @@ def _pack(
     points: Array,
 ) -> None:
     """Fill ``points``, float32 (N, words); row y begins at ``starts[y]`` and ends where the next one begins."""
+    width = depth.shape[1]
     for y in numba.prange(depth.shape[0]):
         line = points[starts[y] : starts[y + 1]]
-        if len(line) == depth.shape[1]:
-            # A full row has no branch on validity, so it compiles to vector instructions.
-            for x in range(depth.shape[1]):
+        first = n = 0
+        while n < len(line):
+            # A run of pixels that are all points has no branch inside and compiles to vector instructions.
+            if len(line) == width:
+                last = width
+            else:
+                while not (low <= depth[y, first] and depth[y, first] <= high):
+                    first += 1
+                last = first + 1
+                while last < width and low <= depth[y, last] and depth[y, last] <= high:
+                    last += 1
+            for i in range(last - first):
+                x = first + i
                 z = depth[y, x]
-                z = z if low <= z and z <= high else np.float32(np.nan)
-                line[x, 0] = ray_x[y, x] * z
-                line[x, 1] = ray_y[y, x] * z
-                line[x, 2] = z
+                z = z if low <= z and z <= high else np.float32(np.nan)  # only an organised row has any
+                line[n + i, 0] = ray_x[y, x] * z
+                line[n + i, 1] = ray_y[y, x] * z
+                line[n + i, 2] = z
                 if extra != _EXTRA_NONE:
-                    line[x, 3] = _extra_word(image[y, x, red], image[y, x, 1], image[y, x, 2 - red], y, extra)
-        else:
-            n = 0
-            for x in range(depth.shape[1]):
-                z = depth[y, x]
-                if low <= z and z <= high:
-                    line[n, 0] = ray_x[y, x] * z
-                    line[n, 1] = ray_y[y, x] * z
-                    line[n, 2] = z
-                    if extra != _EXTRA_NONE:
-                        line[n, 3] = _extra_word(image[y, x, red], image[y, x, 1], image[y, x, 2 - red], y, extra)
-                    n += 1
+                    line[n + i, 3] = _extra_word(image[y, x, red], image[y, x, 1], image[y, x, 2 - red], y, extra)
+            n += last - first
+            first = last

@@ -51,7 +51,8 @@ def depth_metrics(
         nan = float("nan")
         return DepthMetrics(0, missing, nan, nan, nan, nan, nan, nan, nan, nan)
     if median_scaled:
-        predicted = predicted * (np.median(true) / np.median(predicted))
+        # Clipped first, so that sky over most of the truth still has a median.
+        predicted = predicted * (np.median(true) / np.median(np.clip(predicted, near_m, far_m)))
     predicted = np.clip(predicted, near_m, far_m)
     error = predicted - true
     log_error = np.log(predicted) - np.log(true)

@@ -145,9 +145,9 @@ def _input(data: dict[str, Any]) -> ModelInput:
         size=_size(data["size"]),
         resize=_choice(data, "resize", RESIZE),
         colour=_choice(data, "colour", COLOUR),
-        scale=float(data["scale"]),
+        scale=_positive("scale", data["scale"]),
         mean=_triple(data["mean"]),
-        std=_triple(data["std"]),
+        std=_positive_triple(data["std"]),
         ray_angles=data.get("ray_angles"),
     )
 
@@ -162,7 +162,7 @@ def _output(data: dict[str, Any]) -> ModelOutput:
         quantity=_choice(data, "quantity", QUANTITY),
         unit=_choice(data, "unit", UNIT),
         range_m=(near, far),
-        canonical_focal_px=None if focal is None else float(focal),
+        canonical_focal_px=None if focal is None else _positive("canonical_focal_px", focal),
         validity=_mask(data.get("validity")),
         sky=_mask(data.get("sky")),
         log_variance=data.get("log_variance"),
@@ -200,6 +200,18 @@ def _pair(values: Any) -> tuple[int, int]:
     if height < 1 or width < 1:
         raise ValueError(f"size {height}x{width} must be positive")
     return height, width
+
+
+def _positive(key: str, value: Any) -> float:
+    number = float(value)
+    if not 0 < number < float("inf"):
+        raise ValueError(f"{key} is {number}, expected a positive number")
+    return number
+
+
+def _positive_triple(values: Any) -> tuple[float, float, float]:
+    a, b, c = (_positive("std", v) for v in values)
+    return a, b, c
 
 
 def _triple(values: Any) -> tuple[float, float, float]:

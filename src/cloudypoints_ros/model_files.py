@@ -30,8 +30,10 @@ def load_card(model: Path) -> ModelCard:
         embedded = onnx_metadata(model).get(METADATA_KEY)
         beside = card_path(model)
         text = beside.read_text(encoding="utf-8") if beside.is_file() else None
-    except OSError as error:
-        raise CloudyPointsError(f"The model {model} cannot be read ({error}); give a readable file.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise CloudyPointsError(
+            f"The model {model} or its card cannot be read ({error}); give readable files."
+        ) from error
     if embedded is not None:
         if text is not None and text.strip() != embedded.strip():
             _log.warning("%s differs from the card inside %s; the one inside is used.", beside, model.name)

@@ -13,19 +13,19 @@ import sys
 import threading
 import time
 import traceback
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
+from rclpy._rclpy_pybind11 import RCLError, RCLInvalidROSArgsError, UnknownROSArgsError
 from rclpy.clock import Clock, ClockType
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
@@ -37,14 +37,13 @@ from cloudypoints_ros.geometry import CloudOptions, cloud
 from cloudypoints_ros.parameters import Value
 from cloudypoints_ros.pipeline import Pipeline
 from cloudypoints_ros.preview import colorize
+from cloudypoints_ros.subscription import FollowingSubscription
 
 REPORT_S = 5.0
 QOS_POLL_S = 0.25
-# How long to look for cameras that already run before subscribing without having seen one.
-DISCOVERY_S = 0.5
 QUEUE_DEPTH = 2
-# A camera that switches between sizes keeps one calibration for each.
 SIZES_KEPT = 8
+STAMPS_KEPT = 64
 PERCENTILES = (50, 95, 99)
 
 
@@ -134,6 +133,41 @@ class Stats:
             return {"counts": dict(self._counts), "stages_ms": stages}
 
 
+class Calibrations:
+    """The newest calibrations: by stamp, for a lens that zooms, and by image size, for stamps that do not match.
+
+    Filled by the executor, read by the worker.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_stamp: OrderedDict[tuple[int, int], Calibration] = OrderedDict()
+        self._by_size: OrderedDict[tuple[int, int], Calibration] = OrderedDict()
+
+    @property
+    def empty(self) -> bool:
+        return not self._by_size
+
+    def add(self, stamp: tuple[int, int], calibration: Calibration) -> None:
+        """Keep a folded calibration as the newest of its stamp and size."""
+        size = (calibration.width, calibration.height)
+        with self._lock:
+            for kept, key, most in ((self._by_stamp, stamp, STAMPS_KEPT), (self._by_size, size, SIZES_KEPT)):
+                kept[key] = calibration
+                kept.move_to_end(key)
+                if len(kept) > most:
+                    kept.popitem(last=False)
+
+    def find(self, stamp: tuple[int, int], width: int, height: int) -> Calibration:
+        """Of the image's own stamp, else the newest of its size. CloudyPointsError when none fits it."""
+        with self._lock:
+            own = self._by_stamp.get(stamp)
+            newest = self._by_size.get((width, height)) or next(reversed(self._by_size.values()))
+        chosen = own if own is not None and (own.width, own.height) == (width, height) else newest
+        chosen.require_image(width, height)
+        return chosen
+
+
 class DepthNode(Node):
     """The node ``cloudypoints``. CloudyPointsError when a parameter or the model cannot be used."""
 
@@ -165,21 +199,14 @@ class DepthNode(Node):
         self._worker = threading.Thread(target=self._work, name="cloudypoints worker", daemon=True)
         self._worker.start()
 
-        self._calibrations: dict[tuple[int, int], Calibration] = {}
-        # camera_info is small, so best effort arrives, and it accepts every publisher.
-        self._info_sub = self.create_subscription(
-            CameraInfo, "camera_info", self._on_camera_info, _qos(ReliabilityPolicy.BEST_EFFORT)
-        )
+        self._calibrations = Calibrations()
         compressed = self._values["image_transport"] == "compressed"
-        self._image_type: Any = CompressedImage if compressed else Image
-        self._image_name = "image_raw/compressed" if compressed else "image_raw"
-        self._image_topic = self.resolve_topic_name(self._image_name)
-        self._image_sub: Any = None
-        self._reliability: ReliabilityPolicy | None = None
-        self._discovery_ends = time.monotonic() + DISCOVERY_S
+        kind, topic = (CompressedImage, "image_raw/compressed") if compressed else (Image, "image_raw")
+        self._image_sub = FollowingSubscription(self, kind, topic, self._on_image, QUEUE_DEPTH)
+        self._info_sub = FollowingSubscription(self, CameraInfo, "camera_info", self._on_camera_info, STAMPS_KEPT)
         # Not the node's clock: with use_sim_time that one stands still until a bag plays.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._qos_timer = self.create_timer(QOS_POLL_S, self._subscribe, clock=steady)
+        self._qos_timer = self.create_timer(QOS_POLL_S, self._follow_publishers, clock=steady)
         self._report_timer = self.create_timer(REPORT_S, self._report, clock=steady)
 
     def close(self) -> None:
@@ -195,27 +222,9 @@ class DepthNode(Node):
 
     # ---- in
 
-    def _subscribe(self) -> None:
-        """Subscribe the image, reliable if every publisher offers that, and again when the answer changes.
-
-        Large images on an untuned DDS only arrive reliably; a best-effort camera only matches best effort.
-        """
-        offered = [info.qos_profile.reliability for info in self.get_publishers_info_by_topic(self._image_topic)]
-        if not offered and (self._image_sub is not None or time.monotonic() < self._discovery_ends):
-            return
-        reliable = all(policy == ReliabilityPolicy.RELIABLE for policy in offered)
-        wanted = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
-        if self._image_sub is not None:
-            if wanted == self._reliability:
-                return
-            self.destroy_subscription(self._image_sub)
-        # The next poll answers an incompatible publisher; rclpy's own warning about it would only alarm.
-        quiet = SubscriptionEventCallbacks(incompatible_qos=lambda _event: None)
-        self._image_sub = self.create_subscription(
-            self._image_type, self._image_name, self._on_image, _qos(wanted), event_callbacks=quiet
-        )
-        self._reliability = wanted
-        self.get_logger().info(f"Subscribed to {self._image_topic}, {'reliable' if reliable else 'best effort'}.")
+    def _follow_publishers(self) -> None:
+        self._image_sub.follow()
+        self._info_sub.follow()
 
     def _on_image(self, msg: Any) -> None:
         self.stats.count("received")
@@ -223,17 +232,10 @@ class DepthNode(Node):
             self.stats.count("dropped")
 
     def _on_camera_info(self, msg: CameraInfo) -> None:
-        calibration = messages.calibration(msg)
         try:
-            base = calibration.folded()
+            self._calibrations.add(_stamp(msg), messages.calibration(msg).folded())
         except (CloudyPointsError, ValueError, ZeroDivisionError) as error:
             self._say("camera_info", f"This camera_info cannot be used: {error}")
-            return
-        kept = {size: c for size, c in self._calibrations.items() if size != (base.width, base.height)}
-        kept[base.width, base.height] = calibration  # the newest is the last
-        while len(kept) > SIZES_KEPT:
-            del kept[next(iter(kept))]
-        self._calibrations = kept
 
     # ---- the worker
 
@@ -258,7 +260,7 @@ class DepthNode(Node):
         wants_info = self._info_pub.get_subscription_count() > 0
         if not (wants_depth or wants_points or wants_color or wants_info):
             return "idle"
-        if not self._calibrations:
+        if self._calibrations.empty:
             topic = self._info_sub.topic_name
             self._say(
                 "no camera_info",
@@ -271,14 +273,14 @@ class DepthNode(Node):
         laps = _Laps(arrived)
         picture = messages.decode_compressed(msg) if isinstance(msg, CompressedImage) else messages.decode(msg)
         laps.lap("decode")
-        height, width = picture.image.shape[:2]
-        calibration = self._calibration_of(width, height)
-        header = msg.header
-        if wants_info:
-            self._info_pub.publish(messages.camera_info(calibration, header))
+        header, image = msg.header, picture.image
+        height, width = image.shape[:2]
+        calibration = self._calibrations.find(_stamp(msg), width, height)
+        downscale = int(values["depth_downscale"])
+        size = (max(1, width // downscale), max(1, height // downscale))
         if wants_depth or wants_points or wants_color:
             camera = calibration.camera(bool(values["rectified"]))
-            frame = self._pipeline.depth(picture.image, camera, order=picture.order)
+            frame = self._pipeline.depth(image, camera, picture.order, size)
             laps.add(frame.times_ms)
             if wants_depth:
                 depth_msg, too_far = messages.depth_message(
@@ -288,25 +290,19 @@ class DepthNode(Node):
                 self.stats.count("too_far_pixels", too_far)
                 laps.lap("depth")
             if wants_points:
-                packed = cloud(frame.depth, frame.camera, picture.image, picture.order, options)
+                if size != (width, height):
+                    image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+                packed = cloud(frame.depth, frame.camera, image, picture.order, options)
                 self._points_pub.publish(messages.cloud_message(packed, header, self._points_msg))
                 laps.lap("points")
             if wants_color:
                 preview = colorize(frame.depth, float(values["color.max_range"]))
                 self._color_pub.publish(messages.image_message(preview, header, "bgr8", self._color_msg))
                 laps.lap("color")
+        if wants_info:
+            self._info_pub.publish(messages.camera_info(calibration.resized(*size), header))
         self.stats.add_times(laps.finish())
         return "published"
-
-    def _calibration_of(self, width: int, height: int) -> Calibration:
-        """The newest calibration that fits an image of this size. CloudyPointsError when none does."""
-        calibrations = self._calibrations
-        fitting = calibrations.get((width, height))
-        if fitting is None:
-            newest = list(calibrations.values())[-1]
-            newest.require_image(width, height)
-            return newest
-        return fitting
 
     # ---- parameters and reports
 
@@ -325,16 +321,16 @@ class DepthNode(Node):
         if line is not None:
             self.get_logger().info(line)
             return
-        publishers = self.count_publishers(self._image_topic)
+        topic = self._image_sub.topic_name
+        publishers = self.count_publishers(topic)
         if publishers == 0:
-            self._say("silence", f"No image yet: nobody publishes {self._image_topic}; start the camera or remap.")
+            self._say("silence", f"No image yet: nobody publishes {topic}; start the camera or remap.")
         else:
             self._say(
                 "silence",
-                f"No image for {REPORT_S:g} s on {self._image_topic} ({publishers} publishing, subscribed "
-                f"{'reliable' if self._reliability == ReliabilityPolicy.RELIABLE else 'best effort'}). Large "
-                "best-effort images need shared memory: let the camera publish reliable or give its process "
-                f"the Fast DDS profile {dds.PROFILE}.",
+                f"No image for {REPORT_S:g} s on {topic} ({publishers} publishing, subscribed "
+                f"{self._image_sub.words}). Large best-effort images need shared memory: let the camera publish "
+                f"reliable or give its process the Fast DDS profile {dds.PROFILE}.",
             )
 
     def _say(self, key: str, text: str) -> None:
@@ -367,12 +363,16 @@ class _Laps:
         return self._times
 
 
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 def _percentiles(values: Sequence[float] | deque[float]) -> list[float]:
     return [float(v) for v in np.percentile(list(values), PERCENTILES)]
 
 
-def _qos(reliability: ReliabilityPolicy) -> QoSProfile:
-    return QoSProfile(depth=QUEUE_DEPTH, reliability=reliability)
+def _stamp(msg: Any) -> tuple[int, int]:
+    return msg.header.stamp.sec, msg.header.stamp.nanosec
 
 
 def _cloud_options(values: Mapping[str, Value]) -> CloudOptions:
@@ -404,14 +404,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="depth_node", description=__doc__, epilog="ROS arguments follow --ros-args: remappings, parameters."
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    debug = bool(parser.parse_args(remove_ros_args(arguments)[1:]).debug)
+    debug = "--debug" in arguments
     node: DepthNode | None = None
     initialised = False
     try:
         profile = dds.apply_profile()
         dds.keep_buffers()
         dds.check_log_directory()
-        rclpy.init(args=arguments)
+        try:
+            parser.parse_args(remove_ros_args(arguments)[1:])
+            rclpy.init(args=arguments)
+        except (RCLError, RCLInvalidROSArgsError, UnknownROSArgsError) as error:
+            raise CloudyPointsError(
+                f"ROS does not accept the arguments {' '.join(arguments[1:])} ({_first_line(error)}); give "
+                "parameters as -p NAME:=VALUE, remappings as -r FROM:=TO, and a parameter file that exists."
+            ) from error
         initialised = True
         node = DepthNode()
         node.get_logger().info(profile)

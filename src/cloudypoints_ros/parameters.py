@@ -76,7 +76,14 @@ PARAMETERS: tuple[Parameter, ...] = (
         "32FC1: metres along Z, NaN unknown, +inf sky; 16UC1: millimetres, 0 unknown or beyond 65.535 m",
         choices=("32FC1", "16UC1"),
     ),
-    Parameter("points.stride", 4, "Every how many rows and columns a pixel becomes a point", "pixels", low=1, high=64),
+    Parameter(
+        "depth_downscale",
+        1,
+        "How many times smaller than the image depth, camera_info and preview are; points are taken from that depth",
+        low=1,
+        high=16,
+    ),
+    Parameter("points.stride", 4, "Every how many rows and columns a depth becomes a point", "pixels", low=1, high=64),
     Parameter(
         "points.fields",
         "xyzrgb",

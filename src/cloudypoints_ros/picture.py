@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cloudypoints_ros.camera import Camera
 from cloudypoints_ros.errors import CloudyPointsError
-from cloudypoints_ros.geometry import CloudOptions, cloud
+from cloudypoints_ros.files import replacing
 from cloudypoints_ros.preview import NEAR_M, colorize
 
 Array = npt.NDArray[Any]
@@ -29,17 +27,6 @@ _MIN_CLOUD_HEIGHT = 6.6
 _CEILING_M = 4.0
 _AHEAD_M = (10.0, 60.0)
 _ASIDE_M = 12.0  # a street is at least so wide to either side of the camera
-
-
-def cloud_of(
-    depth: Array, camera: Camera, image: Array, order: str = "rgb", stride: int = 2, max_range_m: float = 80.0
-) -> tuple[Array, Array]:
-    """Points float32 (N, 3), metres in the optical frame, and their colours uint8 (N, 3) RGB, of one frame.
-
-    ``depth`` is float32 (H, W) metres along Z; ``image`` uint8 (H, W, 3) with channels in ``order``.
-    """
-    packed = cloud(depth, camera, image, order, CloudOptions("xyzrgb", stride, max_range_m=max_range_m))
-    return unpack_xyzrgb(packed.data)
 
 
 def unpack_xyzrgb(data: Array) -> tuple[Array, Array]:
@@ -105,14 +92,8 @@ def save_picture(
         axes(left, _TITLE + _HEADING, width - left - _MARGIN, body - _HEADING - _SCALE), points, colours, max_range_m
     )
 
-    # Written beside and renamed, so that a reader never meets half a picture.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        figure.savefig(partial, format="png", facecolor=_BACKGROUND)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", facecolor=_BACKGROUND)
 
 
 def _show(axes: Any, rgb: Array, heading: str) -> None:

@@ -25,7 +25,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class DepthFrame:
-    """One answer: ``depth`` float32 (H, W) metres along Z at the camera's resolution, NaN invalid, +inf sky.
+    """One answer: ``depth`` float32 (H, W) metres along Z, NaN invalid, +inf sky, and the ``camera`` that fits it.
 
     ``times_ms`` holds the milliseconds of preprocess, infer and postprocess.
     """
@@ -54,8 +54,13 @@ class Pipeline:
         card = load_card(path)
         return Pipeline(card, open_engine(engine, path, card, threads))
 
-    def depth(self, image: Array, camera: Camera, order: str = "rgb") -> DepthFrame:
-        """Metric depth of one image, uint8 (H, W, 3) with channels in ``order`` ("rgb" or "bgr")."""
+    def depth(
+        self, image: Array, camera: Camera, order: str = "rgb", size: tuple[int, int] | None = None
+    ) -> DepthFrame:
+        """Metric depth of one image, uint8 (H, W, 3) with channels in ``order`` ("rgb" or "bgr").
+
+        The answer has the image's size, or ``size`` (width, height) with the camera that fits it.
+        """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise CloudyPointsError(f"The image is {image.dtype} {image.shape}; expected uint8 (height, width, 3).")
         if image.shape[:2] != (camera.height, camera.width):
@@ -64,6 +69,7 @@ class Pipeline:
                 "give the intrinsics of this image size."
             )
         start = perf_counter()
+        image = np.ascontiguousarray(image)  # the compiled loops know one layout; a copy only where it differs
         placement = place(camera.width, camera.height, self.card.input.size, self.card.input.resize)
         inputs = {self.card.input.tensor: network_image(image, placement, self.card.input, order)}
         if self.card.input.ray_angles:
@@ -71,20 +77,26 @@ class Pipeline:
         prepared = perf_counter()
         outputs = self.engine.infer(inputs)
         inferred = perf_counter()
-        depth = depth_map(outputs, self.card.output, camera, placement)
+        depth_camera = camera if size is None else camera.resized(*size)
+        depth = depth_map(outputs, self.card.output, camera, placement, (depth_camera.width, depth_camera.height))
         done = perf_counter()
         times = {
             "preprocess": (prepared - start) * 1e3,
             "infer": (inferred - prepared) * 1e3,
             "postprocess": (done - inferred) * 1e3,
         }
-        return DepthFrame(depth, camera, times)
+        return DepthFrame(depth, depth_camera, times)
 
-    def warm_up(self, camera: Camera | None = None) -> None:
-        """Run once on a grey image so that compilation is over before the first real frame."""
-        camera = camera or Camera(640, 320, 500.0, 500.0, 319.5, 159.5)
-        image = np.full((camera.height, camera.width, 3), 127, np.uint8)
-        frame = self.depth(image, camera)
-        for fields in ("xyz", "xyzrgb", "xyzirc"):
-            cloud(frame.depth, camera, image, options=CloudOptions(fields=fields))
-        colorize(frame.depth)
+    def warm_up(self) -> None:
+        """Run once on a grey image so that compilation is over before the first real frame.
+
+        Pinhole and distorted cameras, all pixels and some, differ in memory layout and so in compiled code.
+        """
+        image = np.full((320, 640, 3), 127, np.uint8)
+        pinhole = Camera(640, 320, 500.0, 500.0, 319.5, 159.5)
+        distorted = Camera(640, 320, 500.0, 500.0, 319.5, 159.5, "plumb_bob", (-0.1, 0.0, 0.0, 0.0))
+        depth = self.depth(image, pinhole).depth
+        for camera in (pinhole, distorted):
+            for stride in (1, 4):
+                cloud(depth, camera, image, options=CloudOptions(stride=stride))
+        colorize(depth)

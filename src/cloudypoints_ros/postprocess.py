@@ -16,8 +16,17 @@ from cloudypoints_ros.preprocess import Placement, network_camera
 Array = npt.NDArray[Any]
 
 
-def depth_map(outputs: dict[str, Array], card: ModelOutput, camera: Camera, placement: Placement) -> Array:
-    """Depth along Z, float32 (camera.height, camera.width) metres, from the network's outputs by name."""
+def depth_map(
+    outputs: dict[str, Array],
+    card: ModelOutput,
+    camera: Camera,
+    placement: Placement,
+    size: tuple[int, int] | None = None,
+) -> Array:
+    """Depth along Z, float32 (height, width) metres, from the network's outputs by name.
+
+    ``camera`` is the image's; ``size`` (width, height) of the answer defaults to the image's.
+    """
     f_net = network_camera(camera, placement).fx
     raw = _plane(outputs[card.tensor])
     inverse = inverse_depth(raw, card, f_net)
@@ -26,9 +35,10 @@ def depth_map(outputs: dict[str, Array], card: ModelOutput, camera: Camera, plac
     if card.validity:
         valid &= _mask(outputs, card.validity, raw.shape)
     inverse = np.where(valid, inverse, np.float32(0))
-    depth = np.empty((camera.height, camera.width), np.float32)
-    rows, row_weights = _taps(camera.height, placement.top, placement.image_height, placement.height, raw.shape[0])
-    columns, column_weights = _taps(camera.width, placement.left, placement.image_width, placement.width, raw.shape[1])
+    width, height = size or (camera.width, camera.height)
+    depth = np.empty((height, width), np.float32)
+    rows, row_weights = _taps(height, placement.top, placement.image_height, placement.height, raw.shape[0])
+    columns, column_weights = _taps(width, placement.left, placement.image_width, placement.width, raw.shape[1])
     valid_or_sky = (valid | sky).astype(np.float32)
     inverse[sky] = 0
     _upsample(inverse, valid_or_sky, sky.astype(np.float32), rows, row_weights, columns, column_weights, depth)
@@ -40,7 +50,7 @@ def inverse_depth(raw: Array, card: ModelOutput, f_net: float) -> Array:
 
     A canonical model predicts D_c as if the focal length were f_c: Z = D_c * f_net / f_c.
     """
-    factor = f_net / card.canonical_focal_px if card.canonical_focal_px else 1.0
+    factor = 1.0 if card.canonical_focal_px is None else f_net / card.canonical_focal_px
     near, far = card.range_m
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if card.quantity == "log_depth":

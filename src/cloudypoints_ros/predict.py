@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -45,57 +46,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_camera_arguments(parser)
 
 
+@dataclass(frozen=True)
+class Job:
+    """An image, where its camera is searched up to, and the file of each format."""
+
+    image: Path
+    root: Path | None
+    targets: dict[str, Path]
+
+
 def main(args: argparse.Namespace) -> int:
-    formats = args.format or ["npy", "color"]
     CloudOptions(stride=args.stride)  # refuses a bad stride before any work
-    jobs = _jobs(args.paths)
+    jobs = plan(args.paths, args.output, args.format or ["npy", "color"])
     choice = CameraChoice.from_arguments(args)
     pipeline = Pipeline.open(args.model)
-    console = Console(stderr=True)
     failures: list[str] = []
-    for image_path, relative, root in track(jobs, "Predicting", console=console):
+    for job in track(jobs, "Predicting", console=Console(stderr=True)):
         try:
-            _predict(pipeline, image_path, root, args.output / relative, formats, args.stride, choice)
+            _predict(pipeline, job, choice, args.stride)
         except CloudyPointsError as error:
             # One bad file must not cost the others; all are named at the end.
             failures.append(str(error))
-    done = len(jobs) - len(failures)
-    print(f"{done} of {len(jobs)} images written to {args.output} ({', '.join(formats)})")
+    print(f"{len(jobs) - len(failures)} of {len(jobs)} images written to {args.output} ({', '.join(jobs[0].targets)})")
     if failures:
         raise CloudyPointsError(f"{len(failures)} of {len(jobs)} images failed:\n" + "\n".join(failures))
     return 0
 
 
-def _predict(
-    pipeline: Pipeline,
-    path: Path,
-    root: Path | None,
-    output: Path,
-    formats: list[str],
-    stride: int,
-    choice: CameraChoice,
-) -> None:
-    image = read_image(path)
-    camera = choice.calibration(path, root, image.shape[1], image.shape[0]).camera()
-    frame = pipeline.depth(image, camera, "bgr")
-    for name in formats:
-        suffix, write = FORMATS[name]
-        write(frame, image, output.with_name(output.stem + suffix), stride)
-
-
-def _jobs(paths: list[Path]) -> list[tuple[Path, Path, Path | None]]:
-    """(image, its path below OUT, root for the camera search) of every image; two may not share an output."""
+def plan(paths: list[Path], output: Path, formats: list[str]) -> list[Job]:
+    """What to read and write. No output may replace an image that is read, nor another output."""
     jobs = []
-    seen: dict[Path, Path] = {}
     for path in paths:
         root = path if path.is_dir() else None
         for image in find_images(path):
             relative = image.relative_to(path) if root else Path(image.name)
-            other = seen.setdefault(relative.with_suffix(""), image)
-            if other != image:
-                raise CloudyPointsError(
-                    f"{other} and {image} would both be written as {relative.with_suffix('')}; predict them into two "
-                    "output folders."
-                )
-            jobs.append((image, relative, root))
+            stem = output / relative.with_suffix("")
+            jobs.append(Job(image, root, {name: stem.with_name(stem.name + FORMATS[name][0]) for name in formats}))
+    taken = {job.image.resolve(): job.image for job in jobs}
+    for job in jobs:
+        for target in job.targets.values():
+            other = taken.setdefault(target.resolve(), job.image)
+            if other == job.image and target.resolve() != job.image.resolve():
+                continue
+            raise CloudyPointsError(
+                f"The result {target} of {job.image} would replace {other if other != job.image else 'it'} or its "
+                "result; give another -o, or predict them apart."
+            )
     return jobs
+
+
+def _predict(pipeline: Pipeline, job: Job, choice: CameraChoice, stride: int) -> None:
+    image = read_image(job.image)
+    camera = choice.calibration(job.image, job.root, image.shape[1], image.shape[0]).camera()
+    frame = pipeline.depth(image, camera, "bgr")
+    for name, target in job.targets.items():
+        FORMATS[name][1](frame, image, target, stride)

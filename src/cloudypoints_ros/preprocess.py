@@ -57,7 +57,8 @@ def place(width: int, height: int, size: InputSize, resize: str) -> Placement:
 def network_image(image: Array, placement: Placement, card: ModelInput, order: str = "rgb") -> Array:
     """The image tensor, float32 (1, 3, H, W), of a uint8 (h, w, 3) image whose channels are in ``order``.
 
-    Shrinking averages the area under each network pixel, growing interpolates; letterbox is 0, the mean colour.
+    Shrinking averages the area under each network pixel, growing either axis interpolates; letterbox is 0, the mean
+    colour.
     """
     size = (placement.image_width, placement.image_height)
     if size[0] > image.shape[1] or size[1] > image.shape[0]:

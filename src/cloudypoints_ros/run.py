@@ -1,8 +1,11 @@
-"""``cloudypoints run``: the depth node without a ROS workspace."""
+"""Starting the node: ``cloudypoints run`` without a ROS workspace, the executable ``depth_node`` in one."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+
+from cloudypoints_ros.errors import missing_package
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +19,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     from cloudypoints_ros import node
 
-    return node.main(ros_arguments(args))
+    return node.main((["--debug"] if args.debug else []) + ros_arguments(args))
+
+
+def depth_node() -> int:
+    """The executable ``depth_node``; a missing package is a sentence here too."""
+    try:
+        from cloudypoints_ros import node
+    except ImportError as error:
+        print(f"depth_node: {missing_package(error)}", file=sys.stderr)
+        return 2
+    return node.main()
 
 
 def ros_arguments(args: argparse.Namespace) -> list[str]:

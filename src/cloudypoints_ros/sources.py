@@ -195,7 +195,7 @@ def truth_for(image: Path) -> Path | None:
 
 def read_truth(path: Path) -> Array:
     """Metres along Z, float32 (H, W), NaN where nothing was measured, from a KITTI PNG (uint16, metres x 256)."""
-    raw = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    raw = _decoded(path, cv2.IMREAD_UNCHANGED)
     if raw is None or raw.dtype != np.uint16 or raw.ndim != 2:
         found = "unreadable" if raw is None else f"{raw.dtype} with shape {raw.shape}"
         raise CloudyPointsError(
@@ -207,11 +207,20 @@ def read_truth(path: Path) -> Array:
 
 
 def read_image(path: Path) -> Array:
-    """uint8 BGR (H, W, 3)."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    """uint8 BGR (H, W, 3), the stored pixels: not turned by EXIF, because camera files describe these."""
+    image = _decoded(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise CloudyPointsError(f"The image {path} cannot be read; it is damaged or of an unknown format, replace it.")
-    return np.asarray(image)
+    return image
+
+
+def _decoded(path: Path, flags: int) -> Array | None:
+    """What OpenCV makes of an image file; None when it cannot read it."""
+    try:
+        image = cv2.imread(str(path), flags)
+    except cv2.error:  # such as a header that promises 60000 x 60000 pixels
+        return None
+    return None if image is None else np.asarray(image)
 
 
 def open_source(spec: str, cameras: CameraChoice, rate_hz: float | None = None) -> Source:

@@ -152,9 +152,11 @@ class Driver:
     def connect(self) -> None:
         """Wait until the node listens to us and we to it."""
         self.spin_until(
-            lambda: self.image_pub.get_subscription_count() > 0
-            and self.info_pub.get_subscription_count() > 0
-            and all(self.node.count_publishers(s.topic_name) > 0 for s in self.subscriptions),
+            lambda: (
+                self.image_pub.get_subscription_count() > 0
+                and self.info_pub.get_subscription_count() > 0
+                and all(self.node.count_publishers(s.topic_name) > 0 for s in self.subscriptions)
+            ),
             what="discovery",
         )
         self.spin_for(0.5)  # the node must have matched our subscriptions too

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from mcap.reader import make_reader
+from mcap_ros2.decoder import DecoderFactory
+from rosbags.rosbag2 import Reader
+from rosbags.typesys import Stores, get_typestore
 from tiny_models import expected_depth, write_model
 
 from cloudypoints_ros.camera import Camera, save_camera
+from cloudypoints_ros.demo import options, recorder
+from cloudypoints_ros.demo.channel import DiskError
+from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_ros.pipeline import Pipeline
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(120)]
@@ -56,8 +67,16 @@ def make_drive(folder: Path) -> Path:
     return folder
 
 
-def start(*words: str, domain: str | None = None) -> subprocess.Popen[str]:
-    """``cloudypoints demo`` in a process group of its own and, unless told, a ROS domain it chooses itself."""
+def start(*words: str, domain: str | None = None, largest_file: int | None = None) -> subprocess.Popen[str]:
+    """``cloudypoints demo`` in a process group of its own and, unless told, a ROS domain it chooses itself.
+
+    ``largest_file``, bytes: writing more into one file fails in all its processes, as on a full disk.
+    """
+
+    def limit() -> None:
+        if largest_file is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
     environment = {k: v for k, v in os.environ.items() if k != "ROS_DOMAIN_ID"}
     environment["PYTHONPATH"] = str(Path(__file__).parents[2] / "src")
     if domain is not None:
@@ -69,6 +88,7 @@ def start(*words: str, domain: str | None = None) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=limit,
     )
 
 
@@ -157,12 +177,13 @@ def result(tiny: Path, drive: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="module")
 def messages(result: tuple[Path, str]) -> dict[str, dict[int, Any]]:
     """Topic -> stamp in nanoseconds -> message, by mcap-ros2-support from the definitions inside the bag alone."""
-    reader = pytest.importorskip("mcap_ros2.reader")
     found: dict[str, dict[int, Any]] = defaultdict(dict)
-    for item in reader.read_ros2_messages(str(result[0] / "demo" / "demo_0.mcap")):
-        assert item.schema.name == TOPICS[item.channel.topic]
-        stamp = item.ros_msg.header.stamp
-        found[item.channel.topic][stamp.sec * 10**9 + stamp.nanosec] = item.ros_msg
+    with (result[0] / "demo" / "demo_0.mcap").open("rb") as file:
+        reader = make_reader(file, decoder_factories=[DecoderFactory()])
+        for schema, channel, _, message in reader.iter_decoded_messages():
+            assert schema is not None and schema.name == TOPICS[channel.topic]
+            stamp = message.header.stamp
+            found[channel.topic][stamp.sec * 10**9 + stamp.nanosec] = message
     return found
 
 
@@ -235,8 +256,7 @@ def test_truth_in_the_bag_is_the_file(drive: Path, messages: dict[str, dict[int,
 
 
 def test_rosbags_reads_it_as_a_folder(result: tuple[Path, str]) -> None:
-    rosbag2 = pytest.importorskip("rosbags.rosbag2")
-    with rosbag2.Reader(result[0] / "demo") as reader:
+    with Reader(result[0] / "demo") as reader:
         assert {c.topic: c.msgtype for c in reader.connections} == TOPICS
         counts = {c.topic: c.msgcount for c in reader.connections}
         assert counts["/camera/image_raw/compressed"] == FRAMES
@@ -246,9 +266,8 @@ def test_rosbags_reads_it_as_a_folder(result: tuple[Path, str]) -> None:
 
 
 def test_the_chunks_are_zstd(result: tuple[Path, str]) -> None:
-    mcap_reader = pytest.importorskip("mcap.reader")
     with (result[0] / "demo" / "demo_0.mcap").open("rb") as file:
-        summary = mcap_reader.make_reader(file).get_summary()
+        summary = make_reader(file).get_summary()
     assert {chunk.compression for chunk in summary.chunk_indexes} == {"zstd"}
 
 
@@ -303,7 +322,9 @@ def test_a_still_is_repeated_and_an_earlier_result_replaced(tiny: Path, drive: P
         (("--source", "{drive}", "--rate", "-1"), "The rate is -1.0 Hz"),
         (("--source", "{drive}", "--duration", "0"), "--duration is 0.0"),
         (("--source", "{drive}", "--model", "{tmp}/no.onnx"), "no.onnx does not exist"),
-        (("--source", "{drive}", "--model", "{tiny}", "-p", "points.stride:=900"), "points.stride"),
+        (("--source", "{drive}", "--model", "{tiny}", "-p", "threads:=900"), "threads"),
+        (("--source", "{drive}", "-p", "points.stride:=8"), "The demo sets points.stride itself; leave it out, or"),
+        (("--source", "{drive}", "-p", "points.stride"), "has no value; give it as NAME:=VALUE"),
         (("--source", "{tmp}/broken", "--model", "{tiny}"), "1.png cannot be read; it is damaged"),
     ],
 )
@@ -322,6 +343,33 @@ def test_what_the_user_can_mend(words: tuple[str, ...], sentence: str, tiny: Pat
     assert "Traceback" not in err
     assert not (tmp_path / "out" / "demo").exists()
     assert not list((tmp_path / "out").glob(".demo*")) if (tmp_path / "out").exists() else True
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("points.fields", "points.stride", "points.organised", "stats_file", "depth_encoding", "image_transport"),
+        "cloudypoints:points.stride",
+        "model",
+    ],
+)
+def test_parameters_that_the_demo_sets_are_refused(name: str) -> None:
+    parser = argparse.ArgumentParser()
+    options.add_arguments(parser)
+    with pytest.raises(CloudyPointsError) as caught:
+        options.options_of(parser.parse_args(["-p", f"{name}:=1"]))
+    way = "use --model" if name == "model" else "leave it out"
+    bare = name.rpartition(":")[2]
+    expected = f"The demo sets {bare} itself; {way}, or start the node with `cloudypoints run -p {name}:=1`."
+    assert str(caught.value) == expected
+
+
+def test_the_clip_streams_at_its_own_rate_by_name_too() -> None:
+    parser = argparse.ArgumentParser()
+    options.add_arguments(parser)
+    for words in ([], ["--source", str(options.CLIP)]):
+        assert options.options_of(parser.parse_args(words)).rate_hz == 17.0
+    assert options.options_of(parser.parse_args(["--rate", "3"])).rate_hz == 3.0
 
 
 def test_a_folder_that_is_no_bag_is_not_replaced(tiny: Path, drive: Path, tmp_path: Path) -> None:
@@ -355,7 +403,11 @@ def test_a_dead_child_is_named(victim: str, tiny: Path, drive: Path, tmp_path: P
     assert f"The demo's {name} process was killed by signal 9 (SIGKILL)" in err
     assert "Traceback" not in err
     assert all(gone(pid) for pid in children.values())
-    assert sorted(p.name for p in tmp_path.iterdir()) == [f"demo_{name}.log"]
+    # A log is kept and named when it says something.
+    logs = list(tmp_path.iterdir())
+    assert [log.name for log in logs] == ([f"demo_{name}.log"] if "its log is" in err else [])
+    assert all(log.read_text().strip() for log in logs)
+    assert victim != "node" or logs  # the node always says something
 
 
 def test_no_orphans_when_the_conductor_is_killed(tiny: Path, drive: Path, tmp_path: Path) -> None:
@@ -383,10 +435,90 @@ def test_the_users_ros_domain_is_kept(tiny: Path, drive: Path, tmp_path: Path) -
     assert finish(process)[0] == 0
 
 
-def test_spool_keeps_every_byte(tmp_path: Path) -> None:
-    from cloudypoints_ros.demo.recorder import Spool
+def test_a_disk_that_fills_up_is_one_sentence(tiny: Path, tmp_path: Path) -> None:
+    still = tmp_path / "still.png"
+    assert cv2.imwrite(str(still), np.zeros((1080, 1920, 3), np.uint8))
+    out = tmp_path / "out"
+    words = ("--source", str(still), "--hfov", "60", "--loop", "--model", str(tiny), "-o", str(out))
+    # More than the shared memory of Fast DDS, which counts as files too.
+    code, _, err = finish(start(*words, largest_file=100 << 20))
+    assert code == 2, err
+    said = " ".join(err.split())
+    assert f"{out} cannot be written (File too large); free disk space or give another -o." in said
+    assert "Traceback" not in err and "its log is" not in said
+    assert list(out.iterdir()) == []
 
-    spool = Spool(tmp_path)
+
+def test_a_journal_that_does_not_fit_is_one_event(drive: Path) -> None:
+    events, err, code = camera_alone(drive, Path("/dev/full"))
+    assert code == 2
+    assert events[-1] == {"event": "disk", "reason": "No space left on device"}
+    assert "Traceback" not in err
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """Within: a file of this process that grows beyond ``size`` bytes is an OSError, as on a full disk."""
+    earlier = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, earlier[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, earlier)
+
+
+def image_message(side: int) -> bytes:
+    """A serialised bgr8 image of noise, stamped 7 ns."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    types = store.types
+    header = types["std_msgs/msg/Header"](types["builtin_interfaces/msg/Time"](0, 7), "camera")
+    data = np.random.default_rng(0).integers(0, 255, side * side * 3, dtype=np.uint8)
+    image = types["sensor_msgs/msg/Image"](header, side, side, "bgr8", 0, 3 * side, data)
+    return bytes(store.serialize_cdr(image, "sensor_msgs/msg/Image"))
+
+
+def test_a_full_disk_while_spooling(tmp_path: Path) -> None:
+    spool = recorder.Spool(tmp_path)
+    with files_up_to(10_000):
+        spool.put("/t", 0, bytes(9_999))
+        wait_for(lambda: spool._taken == 9_999, "the first message on disk")
+        spool.put("/t", 1, b"\0\1" + bytes(98))  # fits any buffer; the flush is what fails
+        wait_for(lambda: spool._taken == 10_099, "the second message refused")
+        with pytest.raises(DiskError, match="File too large"):
+            spool.put("/t", 2, bytes(100))
+        with pytest.raises(DiskError, match="File too large"):
+            spool.finish()
+
+
+def test_a_full_disk_while_the_bag_is_written(tmp_path: Path) -> None:
+    spool = recorder.Spool(tmp_path)
+    spool.put("/camera/image_raw", 8, image_message(512))
+    spool.finish()
+    frames = [{"stamp": 7, "image": None, "truth": None}]
+    with files_up_to(100_000), pytest.raises(DiskError, match="File too large"):
+        recorder.write_results(tmp_path, spool, frames)
+
+
+def test_a_disk_that_is_too_slow_ends_the_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is a pipe that nobody empties: a disk that stands still."""
+    reading, writing = os.pipe()
+    monkeypatch.setattr(recorder.tempfile, "TemporaryFile", lambda dir: os.fdopen(writing, "wb"))
+    spool = recorder.Spool(tmp_path, limit=1_000_000)
+    message = bytes(300_000)
+    for n in range(4):
+        spool.put("/t", n, message)
+    with pytest.raises(CloudyPointsError, match="The disk cannot keep up: 1 MB of recorded messages wait"):
+        spool.put("/t", 4, message)
+    assert len(spool.records) == 4
+    while spool._taken < 4 * len(message):  # the disk wakes up
+        os.read(reading, 1 << 20)
+    spool.put("/t", 5, b"\0\1" + bytes(98))
+    spool.finish()
+    os.close(reading)
+
+
+def test_spool_keeps_every_byte(tmp_path: Path) -> None:
+    spool = recorder.Spool(tmp_path)
     messages = [bytes([0, 1, 0, 0]) + np.array([n, 5], "<u4").tobytes() + bytes(n * 1000) for n in range(1, 9)]
     records = [spool.put("/t", n, data) for n, data in enumerate(messages)]
     spool.finish()
@@ -395,25 +527,32 @@ def test_spool_keeps_every_byte(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []  # the file has no name: nothing stays when the process dies
 
 
-def test_journal_and_rate_of_the_camera_alone(drive: Path, tmp_path: Path) -> None:
-    """Without subscribers the camera just runs; its journal says which file had which stamp."""
+def camera_alone(drive: Path, journal: Path) -> tuple[list[dict[str, Any]], str, int]:
+    """Twenty frames of the camera process at 20 Hz without subscribers: its events, stderr and exit code."""
     environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2] / "src"))
     words = ["--source", str(drive), "--rate", "20", "--frames", "20", "--subscribers", "0"]
     camera = subprocess.Popen(
-        [sys.executable, "-m", "cloudypoints_ros.demo.camera_publisher", *words, "--journal", str(tmp_path / "j.json")],
+        [sys.executable, "-m", "cloudypoints_ros.demo.camera_publisher", *words, "--journal", str(journal)],
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
-    assert camera.stdout is not None and camera.stdin is not None
+    assert camera.stdout is not None and camera.stdin is not None and camera.stderr is not None
     events = []
     for line in camera.stdout:
         events.append(json.loads(line))
         if events[-1]["event"] == "done":
             break
     camera.stdin.close()
-    assert camera.wait(20) == 0
+    return events, camera.stderr.read(), camera.wait(20)
+
+
+def test_journal_and_rate_of_the_camera_alone(drive: Path, tmp_path: Path) -> None:
+    """Without subscribers the camera just runs; its journal says which file had which stamp."""
+    events, err, code = camera_alone(drive, tmp_path / "j.json")
+    assert code == 0, err
     frames = json.loads((tmp_path / "j.json").read_text())["frames"]
     assert [Path(f["image"]).stem for f in frames] == [f"{n % FRAMES:03}" for n in range(20)]
     assert [f["truth"] is not None for f in frames[:5]] == [True, False, False, False, True]

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from driver import BEST_EFFORT, Driver, NodeProcess, image_message, running
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from tiny_models import expected_depth, write_model
 
@@ -107,6 +108,82 @@ def test_a_frame(drive: Any, model: Path) -> None:
         assert near > far  # near is bright
 
 
+def test_what_the_model_declares_invalid_is_nan_and_no_point(drive: Any, tmp_path: Path) -> None:
+    """Green above 127 is valid, below not; the sky stays sky."""
+    image = picture()
+    image[..., 1] = 255
+    image[40:50, 20:60, 1] = 0
+    with running(model=write_model(tmp_path, validity=True)):
+        driver = drive(("depth", "points"))
+        driver.connect()
+        depth_msg, cloud_msg = driver.ask(image_message(image), info_of(), "depth", "points")
+        depth = depth_of(depth_msg)
+        np.testing.assert_array_equal(np.isnan(depth), image[..., 1] == 0)
+        assert np.isposinf(depth[: SKY_ROWS - 1]).all()
+        assert cloud_msg.width == np.isfinite(depth[::4, ::4]).sum()
+        assert np.isfinite(points_of(cloud_msg)).all()
+
+
+def test_a_smaller_depth_comes_with_its_camera_info_and_points(drive: Any, model: Path) -> None:
+    with running(model=model, **{"depth_downscale": 2, "points.stride": 1}):
+        driver = drive()
+        driver.connect()
+        depth_msg, info, cloud_msg, color = driver.ask(
+            image_message(picture()), info_of(), "depth", "info", "points", "color"
+        )
+        half = CAMERA.resized(WIDTH // 2, HEIGHT // 2)
+        for msg in (depth_msg, info, color):
+            assert (msg.width, msg.height) == (WIDTH // 2, HEIGHT // 2)
+        assert messages.calibration(info).camera() == half
+        assert half.fx == CAMERA.fx / 2 and half.cx == (CAMERA.cx + 0.5) / 2 - 0.5
+        depth = depth_of(depth_msg)
+        points = points_of(cloud_msg)
+        pixels = grid_pixels(half, points.astype(np.float64), 1)
+        np.testing.assert_array_equal(points[:, 2], depth[pixels[:, 1], pixels[:, 0]])
+        between = expected_depth(picture()[20:, ::2, 0] + np.float32(1))  # red between two neighbours
+        np.testing.assert_allclose(depth[10:], between[::2], rtol=0.01)
+
+
+def test_a_zooming_lens_uses_the_calibration_of_the_images_own_stamp(drive: Any, tmp_path: Path) -> None:
+    with running(model=write_model(tmp_path, canonical_focal_px=80.0)):
+        driver = drive(("depth",))
+        driver.connect()
+        for sec, zoom in ((1, 1.0), (2, 1.5), (3, 2.0)):
+            info = info_of(Camera(WIDTH, HEIGHT, 80.0 * zoom, 80.0 * zoom, 47.5, 31.5))
+            info.header.stamp.sec, info.header.stamp.nanosec = sec, 5
+            driver.info_pub.publish(info)
+        driver.spin_for(0.3)
+        expected = expected_depth(picture()[40, :, 0])
+        for sec, zoom in ((2, 1.5), (1, 1.0), (3, 2.0), (9, 2.0)):  # 9 has none of its own: the newest
+            (msg,) = driver.ask(image_message(picture(), stamp=(sec, 5)), None, "depth")
+            np.testing.assert_allclose(depth_of(msg)[40], np.minimum(zoom * expected, 100.0), rtol=1e-3)
+
+
+def test_a_camera_info_published_once_before_the_node_started(drive: Any, model: Path) -> None:
+    driver = drive(("depth",))
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    driver.node.destroy_publisher(driver.info_pub)
+    driver.info_pub = driver.node.create_publisher(CameraInfo, "camera_info", latched)
+    driver.info_pub.publish(info_of())
+    with running(model=model) as node:
+        driver.connect()
+        node.wait_for_line("Subscribed to /camera_info, reliable, latched.")
+        driver.spin_for(0.5)
+        (msg,) = driver.ask(image_message(picture()), None, "depth")
+        assert msg.width == WIDTH
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-p", "points.stride=2"], ["--params-file", "absent.yaml"], ["-r", "foo"]], ids=lambda a: a[0]
+)
+def test_ros_arguments_that_cannot_be_used(arguments: list[str], model: Path) -> None:
+    node = NodeProcess(*arguments, model=model)
+    assert node.wait() == 2
+    said = [line for line in node.lines if line.startswith("depth_node: ")]
+    assert len(said) == 1 and "ROS does not accept the arguments" in said[0] and "NAME:=VALUE" in said[0]
+    assert "Traceback" not in node.output
+
+
 @pytest.mark.parametrize("order", ["rgb8", "bgr8"])
 def test_colour_order_does_not_change_the_metres(drive: Any, model: Path, order: str) -> None:
     with running(model=model):
@@ -192,6 +269,10 @@ def test_run_time_parameters_have_an_effect(drive: Any, model: Path) -> None:
 
         change("color.max_range", 10.0)
         assert ask("color").data != color.data
+
+        change("depth_downscale", 2)
+        assert ask("depth").width == WIDTH // 2
+        change("depth_downscale", 1)
 
         change("depth_encoding", "16UC1")
         millimetres = ask("depth")

@@ -40,9 +40,7 @@ def rays(camera: Camera) -> np.ndarray:
     return np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones(u.shape)], axis=-1)
 
 
-def one(
-    shape: int, centre: tuple[float, float, float], half: tuple[float, float, float], **more: object
-) -> np.ndarray:
+def one(shape: int, centre: tuple[float, float, float], half: tuple[float, float, float], **more: object) -> np.ndarray:
     parts = Parts()
     parts.add(shape, centre, half, Paint(), **more)  # type: ignore[arg-type]
     return parts.rows()
@@ -174,9 +172,7 @@ def test_vehicles_have_real_sizes(make: object, length: tuple, width: tuple, hei
         for value, (low, high) in zip(size, (length, width, height), strict=True):
             assert low <= value <= high
         assert size[2] == pytest.approx(vehicle.height, abs=0.5)
-        bottom = (vehicle.rows[:, p.CENTRE + 2] - vehicle.rows[:, p.HALF + 2])[
-            vehicle.rows[:, p.SHAPE] == p.BOX
-        ]
+        bottom = (vehicle.rows[:, p.CENTRE + 2] - vehicle.rows[:, p.HALF + 2])[vehicle.rows[:, p.SHAPE] == p.BOX]
         assert bottom.min() > -0.3
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cloudypoints_ros.demo.channel import Orders, run_child, send
+from cloudypoints_ros.demo.channel import Orders, disk, run_child, send
 from cloudypoints_ros.demo.topics import FRAME_ID, IMAGE_TOPIC, INFO_TOPIC
 from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_ros.sources import CameraChoice, Source, SourceFrame, add_camera_arguments, open_source
@@ -122,7 +122,8 @@ def _publish(args: argparse.Namespace, orders: Orders) -> int:
             )
             send("frame", count=len(journal))
         if args.journal is not None:
-            args.journal.write_text(json.dumps({"frames": journal, "rate_hz": source.rate_hz}), encoding="utf-8")
+            with disk():
+                args.journal.write_text(json.dumps({"frames": journal, "rate_hz": source.rate_hz}), encoding="utf-8")
         images.wait_for_all_acked(Duration(seconds=5))
         send("done", count=len(journal), last_stamp=journal[-1]["stamp"] if journal else 0)
         # A camera that leaves takes its last images with it: stay until the others are done.

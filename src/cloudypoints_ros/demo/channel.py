@@ -7,7 +7,8 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from cloudypoints_ros.errors import CloudyPointsError
@@ -15,6 +16,19 @@ from cloudypoints_ros.errors import CloudyPointsError
 _PR_SET_PDEATHSIG = 1
 # Looked up here: nothing may be imported or allocated between fork and exec.
 _LIBC = ctypes.CDLL(None)
+
+
+class DiskError(Exception):
+    """The demo's files could not be written or read back. The message is the reason in a few words."""
+
+
+@contextmanager
+def disk() -> Iterator[None]:
+    """What the system refuses in here is a :class:`DiskError`. Also a decorator: ``@disk()``."""
+    try:
+        yield
+    except OSError as error:
+        raise DiskError(error.strerror or str(error)) from error
 
 
 def send(event: str, **fields: Any) -> None:
@@ -71,6 +85,9 @@ def run_child(work: Callable[[], int]) -> int:
         return work()
     except CloudyPointsError as error:
         send("error", message=str(error))
+        return 2
+    except DiskError as error:
+        send("disk", reason=str(error))  # the parent knows how the user called the folder
         return 2
     except KeyboardInterrupt:
         return 130

@@ -11,9 +11,19 @@ from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_ros.sources import CameraChoice, Source, add_camera_arguments, open_source
 
 CLIP = Path(__file__).parents[1] / "clip"
-CLIP_RATE_HZ = 17.0
 STILL_S = 3.0
 DEVICE_S = 10.0
+
+# What the recorder and the picture are made for.
+NODE_PARAMETERS = {
+    "image_transport": "raw",
+    "depth_encoding": "32FC1",
+    "points.stride": "4",
+    "points.fields": "xyzrgb",
+    "points.organised": "false",
+}
+# Set per run.
+_OWN_PARAMETERS = frozenset((*NODE_PARAMETERS, "model", "stats_file"))
 
 
 @dataclass(frozen=True)
@@ -59,20 +69,16 @@ def options_of(args: argparse.Namespace) -> Options:
     for name, value in (("--duration", args.duration), ("--repeat", args.repeat)):
         if value is not None and not (value > 0 and math.isfinite(value)):
             raise CloudyPointsError(f"{name} is {value}; expected more than 0.")
-    rate = args.rate
-    if args.source is None:
-        if not CLIP.is_dir():
-            raise CloudyPointsError(
-                f"The bundled clip {CLIP} is missing; install the package again, or give --source PATH."
-            )
-        rate = CLIP_RATE_HZ if rate is None else rate
+    if args.source is None and not CLIP.is_dir():
+        raise CloudyPointsError(
+            f"The bundled clip {CLIP} is missing; install the package again, or give --source PATH."
+        )
     if args.model is not None and not Path(args.model).is_file():
         raise CloudyPointsError(f"The model {args.model} does not exist; give an existing .onnx file.")
     for parameter in args.param:
-        if ":=" not in parameter:
-            raise CloudyPointsError(f"The parameter '{parameter}' has no value; give it as NAME:=VALUE.")
+        _check_parameter(parameter)
     name = str(CLIP) if args.source is None else args.source
-    source = open_source(name, CameraChoice.from_arguments(args), rate)
+    source = open_source(name, CameraChoice.from_arguments(args), args.rate)
     return Options(
         source=name,
         camera_arguments=_camera_arguments(args),
@@ -82,6 +88,18 @@ def options_of(args: argparse.Namespace) -> Options:
         model=args.model,
         node_parameters=tuple(args.param),
     )
+
+
+def _check_parameter(parameter: str) -> None:
+    name, given, _ = parameter.partition(":=")
+    if not given:
+        raise CloudyPointsError(f"The parameter '{parameter}' has no value; give it as NAME:=VALUE.")
+    name = name.rpartition(":")[2]  # ROS also takes NODE:NAME
+    if name in _OWN_PARAMETERS:
+        instead = "use --model" if name == "model" else "leave it out"
+        raise CloudyPointsError(
+            f"The demo sets {name} itself; {instead}, or start the node with `cloudypoints run -p {parameter}`."
+        )
 
 
 def _frame_count(source: Source, args: argparse.Namespace) -> int:

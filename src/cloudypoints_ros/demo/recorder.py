@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cloudypoints_ros.demo.channel import Orders, run_child, send
+from cloudypoints_ros.demo.channel import DiskError, Orders, disk, run_child, send
 from cloudypoints_ros.demo.topics import (
     DEPTH_INFO_TOPIC,
     DEPTH_TOPIC,
@@ -58,6 +58,8 @@ BAG_TYPES = {
 PERCENTILES = (50, 95, 99)
 
 _QUEUE_DEPTH = 32
+# What may wait in memory for the disk: seven seconds of the bundled clip.
+_WAITING_BYTES = 512 << 20
 _JPEG_QUALITY = 95
 _PROGRESS_S = 0.2
 # After the camera's last frame: how long the rest may stay away before it counts as lost, as long as it takes.
@@ -78,20 +80,33 @@ class Record:
 class Spool:
     """Serialised messages on their way to a nameless temporary file, written by a thread.
 
-    The file vanishes with the process, however it ends, and long runs do not fill the memory.
+    The file vanishes with the process, however it ends. At most ``limit`` bytes and one message wait in memory; a
+    disk that is slower than that ends the recording, because a bag with silent holes would be worse.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limit: int = _WAITING_BYTES) -> None:
         # Closed with the process: its life is the recorder's.
-        self._file: BinaryIO = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        with disk():
+            self._file: BinaryIO = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._limit = limit
         self._end = 0
-        self._error: OSError | None = None
+        self._taken = 0
+        self._error: DiskError | None = None
         self.records: list[Record] = []
         self._thread = threading.Thread(target=self._write, name="spool", daemon=True)
         self._thread.start()
 
     def put(self, topic: str, received: int, data: bytes) -> Record:
+        """Take a message. DiskError when the disk refused an earlier one, CloudyPointsError when it is too slow."""
+        if self._error is not None:
+            raise self._error
+        waiting = self._end - self._taken
+        if waiting > self._limit:
+            raise CloudyPointsError(
+                f"The disk cannot keep up: {waiting / 1e6:.0f} MB of recorded messages wait to be written. Give an -o "
+                "on a faster disk, or a lower --rate."
+            )
         record = Record(topic, received, stamp_of(data), self._end, len(data))
         self._end += len(data)
         self.records.append(record)
@@ -99,25 +114,27 @@ class Spool:
         return record
 
     def finish(self) -> None:
-        """Wait until everything is written. CloudyPointsError when the disk refused."""
+        """Wait until everything is written. DiskError when the disk refused."""
         self._queue.put(None)
         self._thread.join()
         if self._error is not None:
-            raise CloudyPointsError(
-                f"The recording could not be written ({self._error}); free some disk space or give another -o."
-            )
+            raise self._error
 
     def read(self, record: Record) -> bytes:
-        self._file.seek(record.offset)
-        return self._file.read(record.size)
+        with disk():
+            self._file.seek(record.offset)
+            return self._file.read(record.size)
 
     def _write(self) -> None:
         while (data := self._queue.get()) is not None:
             if self._error is None:
                 try:
-                    self._file.write(data)
-                except OSError as error:
+                    with disk():
+                        self._file.write(data)
+                        self._file.flush()  # a full disk shows here, not when the buffer is next needed
+                except DiskError as error:
                     self._error = error
+            self._taken += len(data)
 
 
 def stamp_of(data: bytes) -> int:
@@ -151,7 +168,8 @@ def _record(folder: Path, journal: Path, orders: Orders) -> int:
     if orders.wait("write", "abort") != {"order": "write"}:
         return 0
     spool.finish()
-    frames = json.loads(journal.read_text(encoding="utf-8"))["frames"]
+    with disk():
+        frames = json.loads(journal.read_text(encoding="utf-8"))["frames"]
 
     def stopped() -> bool:
         return orders.get("abort") is not None
@@ -159,7 +177,8 @@ def _record(folder: Path, journal: Path, orders: Orders) -> int:
     result = write_results(folder, spool, frames, stopped)
     if result is None:
         return 0
-    (folder / "recorder.json").write_text(json.dumps(result), encoding="utf-8")
+    with disk():
+        (folder / "recorder.json").write_text(json.dumps(result), encoding="utf-8")
     send("written")
     return 0
 
@@ -243,12 +262,13 @@ def _receive(spool: Spool, orders: Orders) -> bool:
         rclpy.try_shutdown()
 
 
+@disk()
 def write_results(
     folder: Path, spool: Spool, frames: list[dict[str, Any]], stopped: Callable[[], bool] = lambda: False
 ) -> dict[str, Any] | None:
     """Write ``folder/demo_0`` (the bag) and ``folder/frame.npz`` (for the picture); counts, delays and errors.
 
-    ``frames`` is the camera's journal. None when ``stopped`` said so.
+    ``frames`` is the camera's journal. None when ``stopped`` said so; DiskError when the disk is full.
     """
     from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
     from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer

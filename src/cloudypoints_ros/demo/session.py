@@ -23,19 +23,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cloudypoints_ros.demo.child import Child, Events, environment
-from cloudypoints_ros.demo.options import CLIP, Options, options_of
+from cloudypoints_ros.demo.options import CLIP, NODE_PARAMETERS, Options, options_of
 from cloudypoints_ros.demo.report import Summary, print_report
 from cloudypoints_ros.demo.topics import DEPTH_TOPIC, IMAGE_TOPIC, INFO_TOPIC
-from cloudypoints_ros.errors import CloudyPointsError
+from cloudypoints_ros.errors import CloudyPointsError, missing_package
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-POINTS_STRIDE = 4
-
 # An engine may have to compile, numba too, and a small board is slow.
 _START_S = 300.0
-_NEEDED = {"rclpy": "ros-jazzy-rclpy[fastrtps]", "rosbags": "rosbags", "matplotlib": "matplotlib", "rich": "rich"}
+# Of the three processes and the picture, so that a missing one is named before anything starts.
+_NEEDED = ("rclpy", "rosbags", "matplotlib")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -60,12 +59,9 @@ def run(options: Options) -> Summary:
     Ctrl-C while frames flow ends the stream early and keeps what came; a second one, or one before the first
     frame, raises KeyboardInterrupt with nothing written.
     """
-    for module, package in _NEEDED.items():
+    for module in _NEEDED:
         if importlib.util.find_spec(module) is None:
-            raise CloudyPointsError(
-                f"The demo needs {module}, which is not installed; pip install '{package}', or everything with "
-                "'cloudypoints_ros[standalone,demo,jazzy]'."
-            )
+            raise CloudyPointsError(missing_package(ModuleNotFoundError(f"No module named '{module}'", name=module)))
     bag = options.out / "demo"
     if bag.exists() and not (bag / "metadata.yaml").is_file():
         raise CloudyPointsError(f"{bag} exists and is not a bag, so it is not replaced; move it or give another -o.")
@@ -97,14 +93,16 @@ class _Session:
                 with _undisturbed():
                     for child in reversed(self._children):
                         child.stop()
-            return self._put_in_place(progress)
+            with _writing(self._options.out):
+                return self._put_in_place(progress)
 
     # ---- phases
 
     def _stream(self, progress: Progress) -> None:
         options, folder = self._options, self._folder
         variables = environment(folder)
-        parameters = [f"points.stride:={POINTS_STRIDE}", f"stats_file:={folder.absolute() / 'node.json'}"]
+        parameters = [f"{name}:={value}" for name, value in NODE_PARAMETERS.items()]
+        parameters.append(f"stats_file:={folder.absolute() / 'node.json'}")
         if options.model is not None:
             parameters.append(f"model:={Path(options.model).absolute()}")
         parameters += options.node_parameters
@@ -176,6 +174,8 @@ class _Session:
 
     def _put_in_place(self, progress: Progress) -> Summary:
         options = self._options
+        if not (self._folder / "node.json").is_file():
+            raise _cannot_write(options.out, "the node could not leave its statistics there")
         recorded = json.loads((self._folder / "recorder.json").read_text(encoding="utf-8"))
         node = json.loads((self._folder / "node.json").read_text(encoding="utf-8"))
         journal = json.loads((self._folder / "journal.json").read_text(encoding="utf-8"))
@@ -199,7 +199,6 @@ class _Session:
             task = progress.add_task("Drawing", total=1, says=str(self._options.out / "demo.png"))
             self._draw(summary, recorded["shown"])
             progress.update(task, completed=1)
-            (self._folder / "demo.png").replace(options.out / "demo.png")
         else:
             (options.out / "demo.png").unlink(missing_ok=True)  # an earlier run's would lie beside this bag
             summary = dataclasses.replace(summary, picture=None)
@@ -218,7 +217,7 @@ class _Session:
                 truth = summary.truth
                 facts.append(f"AbsRel {truth['abs_rel']:.3f} over {truth['frames']:.0f} measured frames")
             save_picture(
-                self._folder / "demo.png",
+                self._options.out / "demo.png",
                 frame["image"],
                 frame["depth"],
                 points,
@@ -231,7 +230,8 @@ class _Session:
     # ---- children
 
     def _start(self, name: str, arguments: list[str], variables: dict[str, str], talks: bool = True) -> Child:
-        child = Child(name, arguments, self._folder, variables, self._events, talks)
+        with _writing(self._options.out):
+            child = Child(name, arguments, self._folder, variables, self._events, talks)
         self._children.append(child)
         return child
 
@@ -250,8 +250,7 @@ class _Session:
         with contextlib.suppress(queue.Empty):
             _, event = self._events.get(timeout=0.1)
             while True:
-                if event["event"] == "error":
-                    raise CloudyPointsError(event["message"])
+                self._heed(event)
                 self._seen[event["event"]] = event
                 _, event = self._events.get_nowait()
         for child in self._children:
@@ -266,8 +265,15 @@ class _Session:
         with contextlib.suppress(queue.Empty):
             while (left := deadline - time.monotonic()) > 0:
                 name, event = self._events.get(timeout=left)
-                if name == child.name and event["event"] == "error":
-                    raise CloudyPointsError(event["message"])
+                if name == child.name:
+                    self._heed(event)
+
+    def _heed(self, event: dict[str, Any]) -> None:
+        """Raise what a child could not do."""
+        if event["event"] == "error":
+            raise CloudyPointsError(event["message"])
+        if event["event"] == "disk":
+            raise _cannot_write(self._options.out, event["reason"])
 
     def _death(self, child: Child, code: int) -> CloudyPointsError:
         words = child.last_words()
@@ -275,10 +281,31 @@ class _Session:
         if code == 2 and prefix == "depth_node":
             return CloudyPointsError(sentence)  # the node's own sentence has its remedy
         how = f"was killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"ended with code {code}"
+        if not words:
+            return CloudyPointsError(f"The demo's {child.name} process {how} without a word; run the demo again.")
         kept = self._options.out / f"demo_{child.name}.log"
-        shutil.copyfile(child.log, kept)
-        said = f" and said '{words}'" if words else ""
-        return CloudyPointsError(f"The demo's {child.name} process {how}{said}; its log is {kept}, run the demo again.")
+        try:
+            shutil.copyfile(child.log, kept)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                kept.unlink(missing_ok=True)
+            return _cannot_write(self._options.out, error.strerror or str(error))
+        return CloudyPointsError(
+            f"The demo's {child.name} process {how} and said '{words}'; its log is {kept}, run the demo again."
+        )
+
+
+def _cannot_write(out: Path, reason: str) -> CloudyPointsError:
+    return CloudyPointsError(f"{out} cannot be written ({reason}); free disk space or give another -o.")
+
+
+@contextlib.contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """What the system refuses in here is said in one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise _cannot_write(out, error.strerror or str(error)) from error
 
 
 @contextlib.contextmanager

@@ -34,7 +34,7 @@ ENGINES: dict[str, Callable[[Path, ModelCard, int], Engine]] = {"onnxruntime": _
 
 
 def open_engine(name: str, model: Path, card: ModelCard, threads: int = 0) -> Engine:
-    """Load ``model`` into the engine called ``name``; ``threads`` 0 means one per physical core."""
+    """Load ``model`` into the engine called ``name``; ``threads`` 0 means one per core this process may use."""
     if name not in ENGINES:
         raise CloudyPointsError(f"The engine '{name}' is not known; expected one of {', '.join(ENGINES)}.")
     return ENGINES[name](model, card, threads)

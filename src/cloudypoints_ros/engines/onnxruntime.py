@@ -39,19 +39,38 @@ class OnnxRuntimeEngine:
             ) from error
         self.name = f"onnxruntime {onnxruntime.__version__} CPU, {options.intra_op_num_threads} threads"
         self._outputs = [output.name for output in self._session.get_outputs()]
-        inputs = [each.name for each in self._session.get_inputs()]
-        _require(model, "inputs", [card.input.tensor, card.input.ray_angles], inputs)
+        inputs = {each.name: each for each in self._session.get_inputs()}
+        _require(model, "inputs", [card.input.tensor, card.input.ray_angles], list(inputs))
+        _require_size(model, card, inputs[card.input.tensor].shape)
         masks = [mask.tensor for mask in (card.output.sky, card.output.validity) if mask]
         _require(model, "outputs", [card.output.tensor, card.output.log_variance, *masks], self._outputs)
         self._wanted = [name for name in self._outputs if name in (card.output.tensor, *masks)]
 
     def infer(self, inputs: dict[str, Array]) -> dict[str, Array]:
-        return dict(zip(self._wanted, self._session.run(self._wanted, inputs), strict=True))
+        try:
+            return dict(zip(self._wanted, self._session.run(self._wanted, inputs), strict=True))
+        except Exception as error:  # as above
+            shapes = ", ".join(f"{name} {value.dtype} {value.shape}" for name, value in inputs.items())
+            raise CloudyPointsError(
+                f"ONNX Runtime cannot run the model on {shapes} ({str(error).splitlines()[0]}); correct the "
+                "sizes in its card or export the model again."
+            ) from error
 
 
 def available_cores() -> int:
     """Cores this process may use; more threads than that only wait for each other."""
     return len(os.sched_getaffinity(0))
+
+
+def _require_size(model: Path, card: ModelCard, shape: list[int | str | None]) -> None:
+    """A height or width that the model fixes must be the only one its card allows."""
+    size = card.input.size
+    for axis, length in enumerate(shape[2:4]):
+        if isinstance(length, int) and not size.min[axis] == size.max[axis] == length:
+            raise CloudyPointsError(
+                f"The model {model} takes images of {shape[2]}x{shape[3]} (height x width), but its card allows "
+                f"{size.min} to {size.max}; correct the size in the card or export the model again."
+            )
 
 
 def _require(model: Path, what: str, wanted: list[str | None], present: list[str]) -> None:

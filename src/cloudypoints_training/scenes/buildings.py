@@ -77,9 +77,7 @@ def block(rng: np.random.Generator, length: float, pastel: bool = False, tall: f
         tile = (0.22, 0.08, 0.05) if rng.random() < 0.55 else (0.07, 0.07, 0.08)
         lean = (deep / 2) / roof * 0.98
         tiles = Paint(p.BRICK, tile, tuple(c * 0.5 for c in tile), (0.3, 0.35, 0.12))  # type: ignore[arg-type]
-        parts.box(
-            (0, deep / 2, high + roof / 2), (length, deep + 0.5, roof), tiles, slopes=(0, 0, lean, lean)
-        )
+        parts.box((0, deep / 2, high + roof / 2), (length, deep + 0.5, roof), tiles, slopes=(0, 0, lean, lean))
         for k in range(int(length // 5)):
             parts.box(
                 ((k + 0.5) * length / max(1, length // 5) - length / 2, 1.6, high + 0.9),
@@ -155,14 +153,10 @@ def house(rng: np.random.Generator, pastel: bool = False) -> np.ndarray:
     roof = rng.uniform(1.8, 3.6)
     lean = deep / 2 / roof
     if rng.random() < 0.5:
-        parts.box(
-            (0, deep / 2, high + roof / 2), (length + 0.6, deep + 0.8, roof), tiles, slopes=(0, 0, lean, lean)
-        )
+        parts.box((0, deep / 2, high + roof / 2), (length + 0.6, deep + 0.8, roof), tiles, slopes=(0, 0, lean, lean))
     else:
         side = (length / 2) / roof
-        parts.box(
-            (0, deep / 2, high + roof / 2), (length + 0.6, deep + 0.8, roof), tiles, slopes=(side, side, 0, 0)
-        )
+        parts.box((0, deep / 2, high + roof / 2), (length + 0.6, deep + 0.8, roof), tiles, slopes=(side, side, 0, 0))
     parts.box(
         (rng.uniform(-0.3, 0.3) * length, -0.02, 1.05),
         (1.0, 0.1, 2.1),
@@ -189,9 +183,7 @@ def hall(rng: np.random.Generator, length: float) -> np.ndarray:
     parts = Parts()
     high, deep = rng.uniform(5, 11), 20.0
     colour = wall_colour(rng)
-    parts.box(
-        (0, deep / 2, high / 2), (length, deep, high), Paint(p.PANELS, colour, colour, (0.35, 0.0, 1.0))
-    )
+    parts.box((0, deep / 2, high / 2), (length, deep, high), Paint(p.PANELS, colour, colour, (0.35, 0.0, 1.0)))
     for k in range(int(length // 7)):
         parts.box(
             ((k + 0.5) * 7 - length / 2, -0.03, 2.0),

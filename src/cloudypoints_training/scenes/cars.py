@@ -49,21 +49,15 @@ def car(rng: np.random.Generator, kind: str | None = None, lights: float = 0.0) 
     belt_z = belt * height
     hood_z = belt_z - rng.uniform(0.02, 0.08)
     hood_x = half - bonnet * length  # foot of the windscreen
-    sill = (
-        Paint(p.PLAIN, paint.a, params=paint.params, gloss=paint.gloss * 0.6) if rng.random() < 0.6 else TRIM
-    )
+    sill = Paint(p.PLAIN, paint.a, params=paint.params, gloss=paint.gloss * 0.6) if rng.random() < 0.6 else TRIM
 
     # Body: sill, flanks up to the shoulder line, and the sloping bonnet.
     parts.span((-half + 0.12, half - 0.14), (-side + 0.03, side - 0.03), (clearance, 0.36), sill)
-    parts.span(
-        (-half, half), (-side, side), (0.33, 0.33 + 0.55 * (belt_z - 0.33)), paint, (0.22, 0.12, 0.03, 0.03)
-    )
+    parts.span((-half, half), (-side, side), (0.33, 0.33 + 0.55 * (belt_z - 0.33)), paint, (0.22, 0.12, 0.03, 0.03))
     shoulder_front = hood_x + 0.25
     rear_x = -half + 0.04
     low = 0.33 + 0.55 * (belt_z - 0.33) - 0.005
-    parts.span(
-        (rear_x, shoulder_front), (-side + 0.01, side - 0.01), (low, belt_z), paint, (0.1, 0.15, 0.12, 0.12)
-    )
+    parts.span((rear_x, shoulder_front), (-side + 0.01, side - 0.01), (low, belt_z), paint, (0.1, 0.15, 0.12, 0.12))
     parts.span(
         (hood_x - 0.2, half - 0.07),
         (-side + 0.03, side - 0.03),
@@ -99,9 +93,7 @@ def car(rng: np.random.Generator, kind: str | None = None, lights: float = 0.0) 
     roof_front = hood_x + 0.02 - wind_slope * (roof_z - belt_z) + 0.01
     roof_rear = cab_rear + tail_slope * (roof_z - belt_z) - 0.03
     roof_side = top - lean * (roof_z - belt_z) + 0.015
-    parts.span(
-        (roof_rear, roof_front), (-roof_side, roof_side), (roof_z, height), roof_paint, (2.2, 1.5, 1.6, 1.6)
-    )
+    parts.span((roof_rear, roof_front), (-roof_side, roof_side), (roof_z, height), roof_paint, (2.2, 1.5, 1.6, 1.6))
     pillar = 0.045
     z0, z1 = belt_z - 0.01, height - 0.06
     for x, front, rear in (
@@ -111,9 +103,7 @@ def car(rng: np.random.Generator, kind: str | None = None, lights: float = 0.0) 
     ):
         thick = pillar * (1.0 if front > 0 else 2.2)
         cover = BLACK if abs(front) < 0.1 and rng.random() < 0.6 else paint
-        parts.span(
-            (x - thick, x + thick), (-top - 0.012, top + 0.012), (z0, z1), cover, (front, rear, lean, lean)
-        )
+        parts.span((x - thick, x + thick), (-top - 0.012, top + 0.012), (z0, z1), cover, (front, rear, lean, lean))
     if kind == "pickup":
         parts.span(
             (rear_x + 0.06, cab_rear - 0.05),
@@ -124,9 +114,7 @@ def car(rng: np.random.Generator, kind: str | None = None, lights: float = 0.0) 
     if kind in ("wagon", "suv", "mpv") and rng.random() < 0.6:
         for s in (1, -1):
             y = s * (roof_side - 0.14)
-            parts.span(
-                (roof_rear + 0.2, roof_front - 0.3), (y - 0.02, y + 0.02), (height, height + 0.05), TRIM
-            )
+            parts.span((roof_rear + 0.2, roof_front - 0.3), (y - 0.02, y + 0.02), (height, height + 0.05), TRIM)
     if kind in ("hatchback", "suv", "mini", "wagon") and rng.random() < 0.7:
         parts.span(
             (roof_rear - 0.14, roof_rear + 0.1),

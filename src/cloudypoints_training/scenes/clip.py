@@ -80,9 +80,7 @@ def clip(
             rows=np.concatenate([still.rows, parts.rows()]),
             footprints=np.concatenate([still.footprints, np.array(prints).reshape(-1, 5)]),
         )
-        yield take_picture(
-            scene, ego_view(town, camera, time), np.random.default_rng([seed, frame]), plain=True
-        )
+        yield take_picture(scene, ego_view(town, camera, time), np.random.default_rng([seed, frame]), plain=True)
 
 
 def ego_view(town: Town, camera: Camera, time: float) -> View:
@@ -91,9 +89,7 @@ def ego_view(town: Town, camera: Camera, time: float) -> View:
     pitch = math.radians(0.6 + 0.15 * math.sin(4.1 * time))
     roll = math.radians(0.2 * math.sin(2.3 * time))
     height = CAMERA_HEIGHT + 0.008 * math.sin(7.0 * time)
-    return View(
-        camera, np.array([x, y, height]), camera_axes(yaw + 0.004 * math.sin(0.8 * time), pitch, roll)
-    )
+    return View(camera, np.array([x, y, height]), camera_axes(yaw + 0.004 * math.sin(0.8 * time), pitch, roll))
 
 
 def _street(rng: np.random.Generator, length: float) -> Town:
@@ -129,9 +125,7 @@ def _street(rng: np.random.Generator, length: float) -> Town:
     return town
 
 
-def _walker(
-    rng: np.random.Generator, s: float, d: float, speed: float, z: float, turn: float | None = None
-) -> Mover:
+def _walker(rng: np.random.Generator, s: float, d: float, speed: float, z: float, turn: float | None = None) -> Mover:
     """A person whose stride fits the speed."""
     seed, phase, pace = int(rng.integers(1 << 30)), rng.uniform(0, 6.28), abs(speed) if speed else 1.3
 

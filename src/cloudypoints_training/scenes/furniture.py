@@ -31,9 +31,7 @@ def lamp_post(rng: np.random.Generator, lit: bool) -> np.ndarray:
     head = Paint(p.LIGHT, (1.0, 0.75, 0.4) if lit else (0.5, 0.5, 0.5), params=(8.0 if lit else 0.0,))
     parts.box((0, -arm - 0.25, high + 0.2), (0.22, 0.6, 0.12), head)
     if rng.random() < 0.2:
-        parts.box(
-            (0.3, 0, high * 0.45), (0.5, 0.04, 0.9), Paint(p.TEXT, _any_colour(rng), (0.6, 0.6, 0.6), (0.22,))
-        )
+        parts.box((0.3, 0, high * 0.45), (0.5, 0.04, 0.9), Paint(p.TEXT, _any_colour(rng), (0.6, 0.6, 0.6), (0.22,)))
     return parts.rows()
 
 
@@ -241,9 +239,7 @@ def bank(rng: np.random.Generator, length: float, high: float, paint: Paint) -> 
     """An embankment along x that rises away from the road."""
     parts = Parts()
     run = high * rng.uniform(1.2, 2.5)
-    parts.box(
-        (0, run + 4, high / 2), (length, 2 * run + 8, high), paint, slopes=(0, 0, run / high, run / high)
-    )
+    parts.box((0, run + 4, high / 2), (length, 2 * run + 8, high), paint, slopes=(0, 0, run / high, run / high))
     return parts.rows()
 
 

@@ -163,9 +163,7 @@ def ground_colour(g, x, y, kerb_face, foot, maps):
             r, gr, b = _material(int(g[_YARD_KIND]), g[_YR], g[_YG], g[_YB], x, d, foot, maps, seed)
         return r, gr, b, 0.3 * g[_WET]
     road = g[_ROAD]
-    r, gr, b = _material(
-        int(g[_ROAD_KIND]), road * (1 + g[_WARM]), road, road * (1 - g[_WARM]), x, d, foot, maps, seed
-    )
+    r, gr, b = _material(int(g[_ROAD_KIND]), road * (1 + g[_WARM]), road, road * (1 - g[_WARM]), x, d, foot, maps, seed)
     wheel = abs(((d / g[_LANE]) % 1.0) - 0.5) * g[_LANE] - 0.75
     polish = 1 - 0.12 * math.exp(-wheel * wheel * 8)
     paint = False

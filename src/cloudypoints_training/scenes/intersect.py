@@ -45,20 +45,12 @@ def hit(row, ox, oy, oz, dx, dy, dz):
         enter, leave, face = _cut_plane(0, 0, -1, hz, ox, oy, oz, dx, dy, dz, 5, enter, leave, face)
         if enter >= leave:
             return math.inf, math.inf, -1
-        enter, leave, face = _cut_plane(
-            1, 0, front, hx - front * hz, ox, oy, oz, dx, dy, dz, 0, enter, leave, face
-        )
-        enter, leave, face = _cut_plane(
-            -1, 0, rear, hx - rear * hz, ox, oy, oz, dx, dy, dz, 1, enter, leave, face
-        )
+        enter, leave, face = _cut_plane(1, 0, front, hx - front * hz, ox, oy, oz, dx, dy, dz, 0, enter, leave, face)
+        enter, leave, face = _cut_plane(-1, 0, rear, hx - rear * hz, ox, oy, oz, dx, dy, dz, 1, enter, leave, face)
         if enter >= leave:
             return math.inf, math.inf, -1
-        enter, leave, face = _cut_plane(
-            0, 1, left, hy - left * hz, ox, oy, oz, dx, dy, dz, 2, enter, leave, face
-        )
-        enter, leave, face = _cut_plane(
-            0, -1, right, hy - right * hz, ox, oy, oz, dx, dy, dz, 3, enter, leave, face
-        )
+        enter, leave, face = _cut_plane(0, 1, left, hy - left * hz, ox, oy, oz, dx, dy, dz, 2, enter, leave, face)
+        enter, leave, face = _cut_plane(0, -1, right, hy - right * hz, ox, oy, oz, dx, dy, dz, 3, enter, leave, face)
         if enter >= leave:
             return math.inf, math.inf, -1
         return enter, leave, face
@@ -156,9 +148,7 @@ def first_hit(row, ox, oy, oz, dx, dy, dz, minimum, maps):
     grazing = min(1.0, (leave - enter) * speed / (1.4 * size))
     for step in range(2):
         t = enter + (leave - enter) * step * 0.35
-        if t > minimum and leaves_solid(
-            maps, ox + t * dx, oy + t * dy, oz + t * dz, grazing, row[_SEED] + step * 0.17
-        ):
+        if t > minimum and leaves_solid(maps, ox + t * dx, oy + t * dy, oz + t * dz, grazing, row[_SEED] + step * 0.17):
             return t
     return math.inf
 
@@ -174,8 +164,5 @@ def corners_of(row, out):
         z = hz if top else -hz
         for axis in range(3):
             out[index, axis] = (
-                row[_C + axis]
-                + row[_R + 3 * axis] * x
-                + row[_R + 3 * axis + 1] * y
-                + row[_R + 3 * axis + 2] * z
+                row[_C + axis] + row[_R + 3 * axis] * x + row[_R + 3 * axis + 1] * y + row[_R + 3 * axis + 2] * z
             )

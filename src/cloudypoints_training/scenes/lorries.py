@@ -102,9 +102,7 @@ def _cab(
             (low, height - 0.4),
             BLACK,
         )
-        parts.span(
-            (front - 0.75, front - 0.2), (s * half_width - 0.01, s * half_width + 0.01), (0.3, 0.5), BLACK
-        )
+        parts.span((front - 0.75, front - 0.2), (s * half_width - 0.01, s * half_width + 0.01), (0.3, 0.5), BLACK)
     if height > 2.9:
         parts.span(
             (front - 0.25, front + 0.08),
@@ -147,16 +145,12 @@ def _load(
     if kind in ("box", "curtain", "container"):
         paint = _box_paint(rng)
         if kind == "container":
-            paint = Paint(
-                p.PANELS, CAR_COLOURS[rng.integers(7, len(CAR_COLOURS))], (0.6, 0.6, 0.6), (0.28, 0.12, 1.0)
-            )
+            paint = Paint(p.PANELS, CAR_COLOURS[rng.integers(7, len(CAR_COLOURS))], (0.6, 0.6, 0.6), (0.28, 0.12, 1.0))
             top = min(top, floor + 2.6)
         parts.span((rear, front), (-half_width, half_width), (floor, top), paint)
         frame = CHROME if rng.random() < 0.5 else _STEEL
         for z in (floor - 0.02, top - 0.1):
-            parts.span(
-                (rear - 0.01, front + 0.01), (-half_width - 0.012, half_width + 0.012), (z, z + 0.12), frame
-            )
+            parts.span((rear - 0.01, front + 0.01), (-half_width - 0.012, half_width + 0.012), (z, z + 0.12), frame)
         for x in (rear, front):
             parts.span((x - 0.06, x + 0.06), (-half_width - 0.012, half_width + 0.012), (floor, top), frame)
         parts.span((rear - 0.02, rear + 0.02), (-0.012, 0.012), (floor, top), BLACK)
@@ -248,9 +242,7 @@ def _load(
             Paint(p.NOISE, (0.3, 0.24, 0.17), (0.12, 0.1, 0.07), (0.01, 1.0, 1.0)),
         )
     else:
-        drum = Paint(
-            p.STRIPES, (0.6, 0.6, 0.58), LORRY_COLOURS[rng.integers(len(LORRY_COLOURS))], (1.2, 0.3, 2.0)
-        )
+        drum = Paint(p.STRIPES, (0.6, 0.6, 0.58), LORRY_COLOURS[rng.integers(len(LORRY_COLOURS))], (1.2, 0.3, 2.0))
         parts.rod((rear + 0.6, 0, floor + 1.55), (front - 0.3, 0, floor + 0.9), 1.1, drum)
         parts.rod((rear - 0.4, 0, floor + 2.2), (rear + 1.2, 0, floor + 1.3), 0.7, drum)
         parts.span((rear, rear + 0.5), (-0.4, 0.4), (floor, floor + 1.8), _STEEL)

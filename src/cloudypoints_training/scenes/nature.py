@@ -25,9 +25,7 @@ def leaves(rng: np.random.Generator, holes: int = p.LEAVES) -> Paint:
 def bark(rng: np.random.Generator) -> Paint:
     """Rough, vertically drawn out."""
     tone = rng.uniform(0.05, 0.16)
-    return Paint(
-        p.NOISE, (tone, tone * 0.85, tone * 0.7), (tone * 0.4, tone * 0.33, tone * 0.28), (0.006, 5.0, 1.0)
-    )
+    return Paint(p.NOISE, (tone, tone * 0.85, tone * 0.7), (tone * 0.4, tone * 0.33, tone * 0.28), (0.006, 5.0, 1.0))
 
 
 def tree(rng: np.random.Generator, height: float | None = None, detail: int = 9) -> np.ndarray:

@@ -78,9 +78,7 @@ def rider(rng: np.random.Generator, motor: bool) -> np.ndarray:
         knee = (0.42, side * 0.16, seat - 0.22 + lift)
         parts.rod((0, side * 0.1, seat), knee, 0.08, legs)
         parts.rod(knee, foot, 0.06, legs)
-        parts.ball(
-            (foot[0] + 0.05, foot[1], foot[2] - 0.02), (0.13, 0.05, 0.05), Paint(p.PLAIN, (0.03, 0.03, 0.03))
-        )
+        parts.ball((foot[0] + 0.05, foot[1], foot[2] - 0.02), (0.13, 0.05, 0.05), Paint(p.PLAIN, (0.03, 0.03, 0.03)))
         parts.rod((lean + 0.02, side * 0.2, seat + 0.5), (0.5, side * 0.3, seat + 0.15), 0.05, top)
     parts.rod((0, 0, seat - 0.05), (lean, 0, seat + 0.6), 0.17, top, p.ELLIPSOID)
     parts.ball((lean * 0.6, 0, seat + 0.35), (0.13, 0.2, 0.28), top)

@@ -150,13 +150,9 @@ PLANS = {
 }
 
 
-def road_of(
-    rng: np.random.Generator, plan: Plan, style: str, light: Light, half: float, lane: float
-) -> Ground:
+def road_of(rng: np.random.Generator, plan: Plan, style: str, light: Light, half: float, lane: float) -> Ground:
     curvature = (
-        float(rng.choice([0.0, rng.normal(0, 1 / 250)]))
-        if style != "highway"
-        else float(rng.normal(0, 1 / 900))
+        float(rng.choice([0.0, rng.normal(0, 1 / 250)])) if style != "highway" else float(rng.normal(0, 1 / 900))
     )
     road = rng.uniform(0.06, 0.22)
     walk = rng.uniform(0.14, 0.4)

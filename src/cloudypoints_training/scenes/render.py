@@ -195,9 +195,7 @@ def shade(
             if who < 0:
                 nx, ny, nz = 0.0, 0.0, 1.0
                 slant = min(12.0, 1 / max(1e-3, -uz))
-                r, g, bl, gloss = ground_colour(
-                    ground, x, y, 1 if who == KERB else 0, foot * math.sqrt(slant), maps
-                )
+                r, g, bl, gloss = ground_colour(ground, x, y, 1 if who == KERB else 0, foot * math.sqrt(slant), maps)
                 if who == KERB:
                     nx, ny, nz = -ux, -uy, 0.3
                 su, sv = (x - eye[0]) * 4 + soil_size / 2, (y - eye[1]) * 4 + soil_size / 2
@@ -270,9 +268,7 @@ def shade(
             eb = light[5] * (lit + bounce) + dome * (0.6 * light[8] + 0.4 * light[11])
             if light[22] > 0:
                 beam = math.exp(-((a / 0.35) ** 2)) * math.exp(-(((dz + 0.06) / 0.09) ** 2))
-                power = (
-                    light[22] * beam * 14 / (t * t * 0.15 + 12) * max(0.15, -(nx * ux + ny * uy + nz * uz))
-                )
+                power = light[22] * beam * 14 / (t * t * 0.15 + 12) * max(0.15, -(nx * ux + ny * uy + nz * uz))
                 er, eg, eb = er + power, eg + power, eb + power * 0.9
             for k in range(lamps.shape[0]):
                 qx, qy, qz = lamps[k, 0] - x, lamps[k, 1] - y, lamps[k, 2] - z

@@ -32,12 +32,8 @@ def parked_row(rng: np.random.Generator, town: Town, plan: Plan, side: int, edge
             vehicle = any_vehicle(rng, (0.8, 0.13, 0.03, 0.0, 0.04))
             middle = s + vehicle.length / 2
             d = side * (edge - 0.15 - vehicle.width / 2)
-            if abs(middle - town.ground.crossing_x) > town.ground.crossing_half + 5 and town.free(
-                middle, d, 1.2
-            ):
-                town.park(
-                    vehicle, middle, d, turn + rng.normal(0, 0.02) + (math.pi if rng.random() < 0.1 else 0)
-                )
+            if abs(middle - town.ground.crossing_x) > town.ground.crossing_half + 5 and town.free(middle, d, 1.2):
+                town.park(vehicle, middle, d, turn + rng.normal(0, 0.02) + (math.pi if rng.random() < 0.1 else 0))
             s += vehicle.length + rng.uniform(0.5, 1.6)
         else:
             s += rng.uniform(4, 7)
@@ -74,11 +70,7 @@ def pavement(rng: np.random.Generator, town: Town, plan: Plan, side: int) -> Non
         s, d = rng.uniform(-15, plan.reach * 0.6), edge + rng.uniform(0.3, max(0.6, walk - 0.3))
         if rng.random() < 0.08:
             d = rng.uniform(0.3, 1) * edge  # somebody crosses the road
-        if (
-            town.seen(s, side * d, 1)
-            and math.hypot(s, side * d - town.eye_d) > 2.0
-            and town.free(s, side * d, 0.0)
-        ):
+        if town.seen(s, side * d, 1) and math.hypot(s, side * d - town.eye_d) > 2.0 and town.free(s, side * d, 0.0):
             town.put(
                 person(rng),
                 s,
@@ -126,13 +118,9 @@ def frontage(rng: np.random.Generator, town: Town, plan: Plan, side: int) -> Non
                 s += rng.uniform(3, 14)
         elif kind == "houses":
             garden = rng.uniform(3, 8)
-            town.put(
-                buildings.house(rng), middle, side * (edge + garden), face + rng.normal(0, 0.03), ground.kerb
-            )
+            town.put(buildings.house(rng), middle, side * (edge + garden), face + rng.normal(0, 0.03), ground.kerb)
             if rng.random() < 0.7:
-                border = (
-                    nature.hedge(rng, length - 3) if rng.random() < 0.4 else furniture.fence(rng, length - 3)
-                )
+                border = nature.hedge(rng, length - 3) if rng.random() < 0.4 else furniture.fence(rng, length - 3)
                 town.put(border, middle - 1, side * (edge + 0.3), face, ground.kerb)
             for _ in range(rng.poisson(1.2)):
                 plant = nature.tree(rng) if rng.random() < 0.5 else nature.bush(rng)

@@ -44,8 +44,7 @@ class Hood:
         v = np.linspace(0, 1, height, dtype=np.float32)[:, None]
         sheen = np.exp(-((v - self.top) / 0.05)) * colour[: height // 3].mean()
         shape = (
-            np.broadcast_to((0.25 * sheen)[..., None], colour.shape)
-            + np.array(self.tone, np.float32) * colour.mean()
+            np.broadcast_to((0.25 * sheen)[..., None], colour.shape) + np.array(self.tone, np.float32) * colour.mean()
         )
         colour[mask] = shape.astype(np.float32)[mask]
 
@@ -76,9 +75,7 @@ def choose_camera(rng: np.random.Generator, width: int, height: int) -> Camera:
     focal = width * float(np.clip(0.5 + rng.gamma(2.2, 0.2), 0.5, 2.0))
     cx = (width - 1) / 2 + width * float(np.clip(rng.normal(0, 0.02), -0.08, 0.08))
     cy = (height - 1) / 2 + height * float(np.clip(rng.normal(0, 0.04), -0.1, 0.1))
-    return Camera(
-        width=width, height=height, fx=focal, fy=focal * float(rng.uniform(0.99, 1.01)), cx=cx, cy=cy
-    )
+    return Camera(width=width, height=height, fx=focal, fy=focal * float(rng.uniform(0.99, 1.01)), cx=cx, cy=cy)
 
 
 def choose_view(

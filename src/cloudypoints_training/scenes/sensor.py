@@ -88,9 +88,7 @@ def expose(linear: np.ndarray, rng: np.random.Generator, plain: bool = False) ->
     image8 = np.empty(linear.shape, np.uint8)
     _quantise(image, field, noise, image8)
     if not plain and rng.random() < 0.15:  # sharpening, as many cameras do it
-        image8 = cv2.filter2D(
-            image8, -1, np.array([[0, -0.25, 0], [-0.25, 2, -0.25], [0, -0.25, 0]], np.float32)
-        )
+        image8 = cv2.filter2D(image8, -1, np.array([[0, -0.25, 0], [-0.25, 2, -0.25], [0, -0.25, 0]], np.float32))
     if not plain and rng.random() < 0.6:
         done, coded = cv2.imencode(".jpg", image8, [cv2.IMWRITE_JPEG_QUALITY, int(rng.uniform(25, 95))])
         if done:

@@ -32,11 +32,7 @@ def build(rng: np.random.Generator, style: str, width: int, height: int) -> tupl
     own_lane = int(rng.integers(n))
     eye_d = -hand * (own_lane + 0.5) * lane + rng.normal(0, 0.15)
     if rng.random() < plan.turned or close:
-        gaze = (
-            rng.uniform(-math.pi, math.pi)
-            if style != "side"
-            else float(rng.choice([-1, 1])) * rng.uniform(0.6, 2.5)
-        )
+        gaze = rng.uniform(-math.pi, math.pi) if style != "side" else float(rng.choice([-1, 1])) * rng.uniform(0.6, 2.5)
     else:
         gaze = rng.normal(0, 0.08)
     hood = 0.25 if abs(gaze) < 0.3 else 0.04
@@ -96,10 +92,7 @@ def _traffic(
                 if mine and middle + vehicle.length / 2 > -3.2 and middle - vehicle.length / 2 < 2.2:
                     s = 2.2 + rng.uniform(0.3, lo + 2) if s < 2.2 else s + 1.0
                     continue
-                if (
-                    town.free(middle, d, 0.5 * min(vehicle.length, 5.0))
-                    and abs(middle - town.ground.crossing_x) > 1
-                ):
+                if town.free(middle, d, 0.5 * min(vehicle.length, 5.0)) and abs(middle - town.ground.crossing_x) > 1:
                     town.park(vehicle, middle, d + rng.normal(0, 0.2), turn + rng.normal(0, 0.015))
                 s += vehicle.length
 
@@ -156,9 +149,7 @@ def _crowd_eye(rng: np.random.Generator, town: Town, eye_d: float, gaze: float, 
         angle = gaze + rng.uniform(-0.7, 0.7)
         turn = rng.uniform(-math.pi, math.pi)
         # The distance to the near side depends on how the vehicle is turned.
-        half = (
-            abs(math.cos(turn - angle)) * vehicle.length / 2 + abs(math.sin(turn - angle)) * vehicle.width / 2
-        )
+        half = abs(math.cos(turn - angle)) * vehicle.length / 2 + abs(math.sin(turn - angle)) * vehicle.width / 2
         away = half + rng.uniform(1.5, 9.0)
         x, y = away * math.cos(angle), eye_d + away * math.sin(angle)
         if math.hypot(x, y - eye_d) > half + 0.9 and town.free(x, y, vehicle.length / 2):

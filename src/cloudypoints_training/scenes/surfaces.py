@@ -169,11 +169,7 @@ def surface_at(row, lx, ly, lz, nx, ny, nz, footprint, maps, lit_windows):
             if abs(fu) < 0.5 and abs(fv) < 0.5:
                 rate = hash2(column, storey, seed)
                 frame = 0.5 - 0.05 / (p0 * p2)
-                if (
-                    abs(fu) > frame
-                    or abs(fv) > 0.5 - 0.05 / (p1 * p3)
-                    or abs(fu) < 0.02 * (1 if rate > 0.2 else 0)
-                ):
+                if abs(fu) > frame or abs(fv) > 0.5 - 0.05 / (p1 * p3) or abs(fu) < 0.02 * (1 if rate > 0.2 else 0):
                     shade = 1.45 * keep + (1 - keep)
                     mix = 0.0
                 elif rate > 0.8 and fv > (rate - 0.9) * 6:

@@ -25,11 +25,7 @@ def van(rng: np.random.Generator, lights: float = 0.0) -> Vehicle:
     length = 4.5 + (height - 1.9) * 1.6 + rng.uniform(-0.1, 0.5)
     width = rng.uniform(1.85, 2.05)
     half, side = length / 2, width / 2
-    paint = (
-        car_paint(rng)
-        if rng.random() < 0.45
-        else Paint(p.PLAIN, (0.66, 0.66, 0.65), params=(0.2,), gloss=0.4)
-    )
+    paint = car_paint(rng) if rng.random() < 0.45 else Paint(p.PLAIN, (0.66, 0.66, 0.65), params=(0.2,), gloss=0.4)
     livery = paint
     if rng.random() < 0.4:
         other = CAR_COLOURS[rng.integers(5, len(CAR_COLOURS))]
@@ -49,9 +45,7 @@ def van(rng: np.random.Generator, lights: float = 0.0) -> Vehicle:
         paint,
         (1.6, 0, 0.15, 0.15),
     )
-    parts.span(
-        (-half, wind_x + 0.1), (-side + 0.01, side - 0.01), (0.84, height), livery, (slope, 0.03, 0.07, 0.07)
-    )
+    parts.span((-half, wind_x + 0.1), (-side + 0.01, side - 0.01), (0.84, height), livery, (slope, 0.03, 0.07, 0.07))
     # Windscreen and side windows stand 1 cm proud of the panels.
     top_z = min(height - 0.25, bonnet_z + 0.85)
     shift = slope * (bonnet_z - 0.84)
