@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from cloudypoints_ros.metrics import depth_metrics
+from cloudypoints_ros.metrics import CONSTANTS_M, constant_errors, depth_metrics, mean_constant_errors
 
 
 def test_by_hand() -> None:
@@ -46,3 +46,19 @@ def test_no_truth_and_wrong_shapes() -> None:
     assert math.isnan(depth_metrics(np.ones(3), np.full(3, np.nan)).abs_rel)
     with pytest.raises(ValueError, match="must be equal"):
         depth_metrics(np.ones(3), np.ones(4))
+
+
+def test_the_floor_is_what_depth_metrics_gives_a_constant() -> None:
+    truth = np.random.default_rng(0).uniform(0.5, 90, (40, 50))
+    errors = constant_errors(truth)
+    for metres, error in zip(CONSTANTS_M, errors.raw, strict=True):
+        assert error == pytest.approx(depth_metrics(np.full(truth.shape, metres), truth).abs_rel)
+    scaled = depth_metrics(np.full(truth.shape, 9.0), truth, median_scaled=True).abs_rel
+    assert errors.scaled == pytest.approx(scaled)
+    assert errors.raw.min() == errors.raw[int(errors.best_m) - 3]
+
+
+def test_floors_are_averaged_by_group() -> None:
+    ten, twenty = constant_errors(np.full((4, 4), 10.0)), constant_errors(np.full((4, 4), 20.0))
+    mean = mean_constant_errors([mean_constant_errors([ten, ten, ten]), twenty])
+    assert mean.best_m == 10 and mean.raw.min() == pytest.approx(0.25) and mean.scaled == 0

@@ -256,11 +256,13 @@ def load_calibration(path: Path | str) -> Calibration:
         raise CloudyPointsError(f"The camera file {path} cannot be understood ({error}); correct it.") from error
 
 
-def save_camera(camera: Camera, path: Path) -> None:
-    """Write the flat ``camera.json``."""
+def save_camera(camera: Camera, path: Path, rate_hz: float | None = None) -> None:
+    """Write the flat ``camera.json``; ``rate_hz`` says how fast the images beside it follow each other."""
     record = dataclasses.asdict(camera)
     if not camera.distorted:
         del record["model"], record["d"]
+    if rate_hz is not None:
+        record["rate_hz"] = rate_hz
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,3 +70,35 @@ def depth_metrics(
         delta2=float(np.mean(ratio < 1.25**2)),
         delta3=float(np.mean(ratio < 1.25**3)),
     )
+
+
+# Depths that a constant guess is tried at.
+CONSTANTS_M = np.arange(3.0, 31.0)
+
+
+@dataclass(frozen=True)
+class ConstantErrors:
+    """AbsRel of guessing one depth everywhere: ``raw`` per CONSTANTS_M, and ``scaled``, median-scaled."""
+
+    raw: Array
+    scaled: float
+
+    @property
+    def best_m(self) -> float:
+        """The best of CONSTANTS_M."""
+        return float(CONSTANTS_M[np.argmin(self.raw)])
+
+
+def constant_errors(truth: Array, near_m: float = 1.0, far_m: float = 80.0) -> ConstantErrors:
+    """The floor of one depth map in metres: what needs no image to be reached."""
+    with np.errstate(invalid="ignore"):
+        true = truth[(truth >= near_m) & (truth <= far_m)].astype(np.float64)
+    if len(true) == 0:
+        return ConstantErrors(np.full(len(CONSTANTS_M), np.nan), float("nan"))
+    raw = np.array([np.mean(np.abs(metres / true - 1)) for metres in CONSTANTS_M])
+    return ConstantErrors(raw, float(np.mean(np.abs(np.median(true) / true - 1))))
+
+
+def mean_constant_errors(errors: Sequence[ConstantErrors]) -> ConstantErrors:
+    """The mean over maps, or over the means of groups of maps."""
+    return ConstantErrors(np.mean([e.raw for e in errors], 0), float(np.mean([e.scaled for e in errors])))

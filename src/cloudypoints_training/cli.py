@@ -18,6 +18,7 @@ from cloudypoints_ros.camera import save_camera
 from cloudypoints_ros.errors import CloudyPointsError
 
 NAME = "cloudypoints_street"
+CLIP_RATE_HZ = 17.0  # of Cityscapes sequences
 
 
 def parser() -> argparse.ArgumentParser:
@@ -132,12 +133,12 @@ def run_synth(arguments: argparse.Namespace) -> None:
         )
     out, seed, (width, height) = arguments.out, arguments.seed, arguments.size
     if arguments.clip:
-        frames = clip(seed, arguments.count, width=width, height=height)
+        frames = clip(seed, arguments.count, CLIP_RATE_HZ, width, height)
         for i, scene in enumerate(tqdm(frames, total=arguments.count, unit="frame")):
             write_image(out / "image" / f"{i:03}.jpg", scene.image, arguments.quality)
             if i % arguments.truth_every == 0:
                 write_depth(out / "depth" / f"{i:03}.png", scene.depth)
-            save_camera(scene.camera, out / "camera.json")
+            save_camera(scene.camera, out / "camera.json", CLIP_RATE_HZ)
         return
     numbers = tqdm(range(arguments.count), unit="scene")
     scenes = (draw(seed + i, width, height, arguments.style) for i in numbers)

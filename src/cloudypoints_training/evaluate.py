@@ -20,7 +20,7 @@ import torch.nn.functional as F
 
 from cloudypoints_ros.camera import Camera
 from cloudypoints_ros.errors import CloudyPointsError
-from cloudypoints_ros.metrics import depth_metrics
+from cloudypoints_ros.metrics import ConstantErrors, constant_errors, depth_metrics, mean_constant_errors
 from cloudypoints_ros.pipeline import Pipeline
 from cloudypoints_training.model import FOCAL_CANONICAL_PX, MEAN, SCALE, SKY_THRESHOLD, DepthNet
 from cloudypoints_training.scene_stream import (
@@ -167,21 +167,14 @@ def score(depth: Array, truth: Array) -> dict[str, Any]:
 
 def floors(pairs: list[Pair]) -> dict[str, float]:
     """What a constant depth scores on the same pixels: the best one raw, any one median-scaled."""
-
-    def constant(metres: float, scaled: bool) -> float:
-        by_source: dict[str, list[float]] = {}
-        for pair in pairs:
-            depth = np.full(pair.truth.shape, metres, np.float32)
-            metrics = depth_metrics(depth, pair.truth, NEAR_M, FAR_M, median_scaled=scaled)
-            by_source.setdefault(pair.source, []).append(metrics.abs_rel)
-        return float(np.mean([np.mean(values) for values in by_source.values()]))
-
-    candidates = {float(m): constant(float(m), False) for m in range(3, 31)}
-    best = min(candidates, key=candidates.__getitem__)
+    by_source: dict[str, list[ConstantErrors]] = {}
+    for pair in pairs:
+        by_source.setdefault(pair.source, []).append(constant_errors(pair.truth, NEAR_M, FAR_M))
+    floor = mean_constant_errors([mean_constant_errors(errors) for errors in by_source.values()])
     return {
-        "best_constant_m": best,
-        "best_constant_raw_abs_rel": candidates[best],
-        "constant_scaled_abs_rel": constant(10.0, True),
+        "best_constant_m": floor.best_m,
+        "best_constant_raw_abs_rel": float(floor.raw.min()),
+        "constant_scaled_abs_rel": floor.scaled,
     }
 
 

@@ -287,6 +287,9 @@ def test_table(result: tuple[Path, str], messages: dict[str, dict[int, Any]]) ->
     _, raw, scaled, frames, pixels = row(said, "AbsRel")
     compared = len(set(messages["/camera/depth_truth"]) & set(messages["/cloudypoints/depth/image_raw"]))
     assert float(raw) < 0.03 and float(scaled) < 0.03
+    name = next(line for line in said.splitlines() if "the best constant" in line)
+    floor = [cell.strip() for cell in name.split("│") if cell.strip()]
+    assert float(floor[1]) > 0.1 and float(floor[2]) > 0.1 and floor[3:] == [frames, pixels]
     assert int(frames) == compared and int(pixels.replace(",", "")) == compared * 140 * 320
     size = sum(p.stat().st_size for p in (out / "demo").iterdir())
     assert f"({size / 1e6:.1f} MB)" in said

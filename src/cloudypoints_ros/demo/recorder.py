@@ -35,7 +35,7 @@ from cloudypoints_ros.demo.topics import (
     TRUTH_TOPIC,
 )
 from cloudypoints_ros.errors import CloudyPointsError
-from cloudypoints_ros.metrics import depth_metrics
+from cloudypoints_ros.metrics import ConstantErrors, DepthMetrics, constant_errors, depth_metrics, mean_constant_errors
 from cloudypoints_ros.sources import read_truth
 
 Array = npt.NDArray[Any]
@@ -293,7 +293,7 @@ def write_results(
     truth_map = lru_cache(maxsize=4)(read_truth)
     shown = _frame_to_show(records, truths)
     picture: dict[str, Array] = {}
-    scores: list[dict[str, float]] = []
+    scores: list[Score] = []
 
     # The file takes its name from the folder; the folder is renamed when it is complete.
     writer = Writer(folder / "demo_0", version=9, storage_plugin=StoragePlugin.MCAP)
@@ -392,24 +392,38 @@ def _depth(message: Any) -> Array:
     return np.asarray(message.data, np.uint8).view("<f4").reshape(message.height, message.width)
 
 
-def _score(depth: Array, truth: Array) -> dict[str, float]:
-    """AbsRel raw and median-scaled (ratios, 1 to 80 m) and the number of pixels of one frame."""
+@dataclass(frozen=True)
+class Score:
+    """One frame against its truth, 1 to 80 m, and what a constant depth would score there."""
+
+    raw: DepthMetrics
+    scaled: DepthMetrics
+    constant: ConstantErrors
+
+
+def _score(depth: Array, truth: Array) -> Score:
     if truth.shape != depth.shape:
         # Measured depth must not be blended: the estimate is sampled at the truth's pixels.
         depth = np.asarray(cv2.resize(depth, truth.shape[::-1], interpolation=cv2.INTER_NEAREST))
-    raw, scaled = depth_metrics(depth, truth), depth_metrics(depth, truth, median_scaled=True)
-    return {"abs_rel": raw.abs_rel, "abs_rel_scaled": scaled.abs_rel, "pixels": raw.n, "missing": raw.missing}
+    scaled = depth_metrics(depth, truth, median_scaled=True)
+    return Score(depth_metrics(depth, truth), scaled, constant_errors(truth))
 
 
-def _mean_score(scores: list[dict[str, float]]) -> dict[str, float] | None:
+def _mean_score(scores: list[Score]) -> dict[str, float] | None:
     """The mean over frames, each counting the same, and the totals; None without any compared pixel."""
-    scores = [score for score in scores if score["pixels"]]
+    scores = [score for score in scores if score.raw.n]
     if not scores:
         return None
+    floor = mean_constant_errors([score.constant for score in scores])
     return {
         "frames": len(scores),
-        "pixels": int(sum(score["pixels"] for score in scores)),
-        **{key: float(np.mean([s[key] for s in scores])) for key in ("abs_rel", "abs_rel_scaled", "missing")},
+        "pixels": sum(score.raw.n for score in scores),
+        "abs_rel": float(np.mean([score.raw.abs_rel for score in scores])),
+        "abs_rel_scaled": float(np.mean([score.scaled.abs_rel for score in scores])),
+        "missing": float(np.mean([score.raw.missing for score in scores])),
+        "constant_m": floor.best_m,
+        "constant": float(floor.raw.min()),
+        "constant_scaled": floor.scaled,
     }
 
 

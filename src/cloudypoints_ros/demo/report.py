@@ -31,7 +31,8 @@ class Summary:
     """One run. ``frames_in`` were published by the camera, ``published`` came back as depth, the rest dropped.
 
     ``delays_ms`` (stamp to received, by topic) and ``stages_ms`` (inside the node) hold n, p50, p95, p99.
-    ``truth`` holds frames, pixels, abs_rel, abs_rel_scaled and missing (ratios), or is None.
+    ``truth`` holds frames, pixels, the ratios abs_rel, abs_rel_scaled and missing, and the floor constant_m, constant,
+    constant_scaled; or is None.
     """
 
     source: str
@@ -123,13 +124,20 @@ def how_to_look(bag: Path) -> str:
 def _accuracy(truth: dict[str, float]) -> Any:
     from rich.table import Table
 
-    table = Table(title="Against the measured depth, 1 to 80 m", title_justify="left", title_style="bold")
+    table = Table(title="Against the true depth, 1 to 80 m", title_justify="left", title_style="bold")
     for heading in ("", "raw", "median-scaled", "frames", "pixels"):
         table.add_column(heading, justify="right" if heading else "left")
     table.add_row(
         "AbsRel",
         f"{truth['abs_rel']:.3f}",
         f"{truth['abs_rel_scaled']:.3f}",
+        f"{truth['frames']:.0f}",
+        f"{truth['pixels']:,.0f}",
+    )
+    table.add_row(
+        f"the best constant ({truth['constant_m']:.0f} m)",
+        f"{truth['constant']:.3f}",
+        f"{truth['constant_scaled']:.3f}",
         f"{truth['frames']:.0f}",
         f"{truth['pixels']:,.0f}",
     )

@@ -215,7 +215,8 @@ class _Session:
                 facts.append(f"stamp to depth received p50 {summary.delays_ms[DEPTH_TOPIC]['p50']:.0f} ms")
             if summary.truth is not None:
                 truth = summary.truth
-                facts.append(f"AbsRel {truth['abs_rel']:.3f} over {truth['frames']:.0f} measured frames")
+                facts.append(f"AbsRel {truth['abs_rel']:.3f} over {truth['frames']:.0f} frames")
+                facts.append(f"the best constant depth {truth['constant']:.3f}")
             save_picture(
                 self._options.out / "demo.png",
                 frame["image"],
