@@ -92,7 +92,7 @@ def cloud(
     if extra and (image is None or image.shape != (*depth.shape, 3)):
         raise ValueError(f"fields {options.fields} need an image of shape {(*depth.shape, 3)}")
     if image is None:
-        image = np.zeros((1, 1, 3), np.uint8)  # xyz never looks at it
+        image = np.empty((*depth.shape, 3), np.uint8)  # xyz never looks at it
     s = options.stride
     depth, image = depth[::s, ::s], image[::s, ::s]
     ray_x, ray_y = camera.rays(s)
@@ -161,14 +161,29 @@ def _pack(
                 last = first + 1
                 while last < width and low <= depth[y, last] and depth[y, last] <= high:
                     last += 1
-            for i in range(last - first):
-                x = first + i
-                z = depth[y, x]
-                z = z if low <= z and z <= high else np.float32(np.nan)  # only an organised row has any
-                line[n + i, 0] = ray_x[y, x] * z
-                line[n + i, 1] = ray_y[y, x] * z
-                line[n + i, 2] = z
-                if extra != _EXTRA_NONE:
-                    line[n + i, 3] = _extra_word(image[y, x, red], image[y, x, 1], image[y, x, 2 - red], y, extra)
-            n += last - first
-            first = last
+            run, end = slice(first, last), n + last - first
+            _pack_run(depth[y, run], ray_x[y, run], ray_y[y, run], image[y, run], low, high, extra, red, y, line[n:end])
+            first, n = last, end
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _pack_run(
+    depth: Array,
+    ray_x: Array,
+    ray_y: Array,
+    pixels: Array,
+    low: float,
+    high: float,
+    extra: int,
+    red: int,
+    y: int,
+    line: Array,
+) -> None:
+    for x in range(len(depth)):
+        z = depth[x]
+        z = z if low <= z and z <= high else np.float32(np.nan)  # only an organised row has any
+        line[x, 0] = ray_x[x] * z
+        line[x, 1] = ray_y[x] * z
+        line[x, 2] = z
+        if extra != _EXTRA_NONE:
+            line[x, 3] = _extra_word(pixels[x, red], pixels[x, 1], pixels[x, 2 - red], y, extra)

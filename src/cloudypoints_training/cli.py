@@ -29,9 +29,9 @@ def parser() -> argparse.ArgumentParser:
     p = commands.add_parser("fit", help="train on drawn street scenes")
     p.add_argument("out", type=Path, help="folder for checkpoints and the log")
     p.add_argument("--resume", action="store_true", help="go on from the checkpoint in OUT")
-    p.add_argument("--steps", type=int, default=4000)
+    p.add_argument("--steps", type=int, default=6200)
     p.add_argument("--learning-rate", type=float, default=2e-3)
-    p.add_argument("--batch-pixels", type=int, default=8 * 640 * 320, help="images x width x height")
+    p.add_argument("--batch-pixels", type=int, default=4 * 640 * 320, help="images x width x height")
     p.add_argument("--workers", type=int, default=1, help="processes that draw scenes")
     p.add_argument("--threads", type=int, default=1, help="threads that train")
     p.add_argument("--seed", type=int, default=0)
@@ -118,7 +118,10 @@ def provenance(record: dict[str, Any], arguments: argparse.Namespace) -> dict[st
         "steps": record["step"],
         "images": record["images"],
         "settings": record["settings"],
-        "synthetic_abs_rel": scores.get("validation", {}),
+        "synthetic_abs_rel": {
+            "step": scores.get("step"),
+            **{name: round(value, 4) for name, value in scores.get("validation", {}).items()},
+        },
     }
 
 

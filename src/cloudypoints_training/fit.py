@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import fcntl
 import json
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from safetensors import safe_open
@@ -22,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_training.export import onnx_encoder
 from cloudypoints_training.losses import total
 from cloudypoints_training.model import MEAN, SCALE, DepthNet
@@ -33,7 +35,7 @@ Validate = Callable[[DepthNet], dict[str, float]]
 
 @dataclass(frozen=True)
 class Settings:
-    steps: int = 4000
+    steps: int = 6200
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     warmup_steps: int = 200
@@ -69,12 +71,11 @@ def fit(
     """Train the decoder of `model`, write checkpoints and a log to `out`; return the averaged model."""
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
-    out.mkdir(parents=True, exist_ok=True)
+    log = open_log(out)
     state = start(model, settings)
     if resume and (out / CHECKPOINT).exists():
         restore(state, out / CHECKPOINT)
     encoder = onnx_encoder(model.encoder, settings.threads)
-    log = (out / "log.jsonl").open("a", buffering=1)
 
     first = state.step
     saved = logged = time.monotonic()
@@ -111,7 +112,7 @@ def fit(
             log.write(json.dumps({k: _short(v) for k, v in record.items()}) + "\n")
             progress.set_postfix(loss=f"{loss.item():.3f}", images_per_s=f"{speed:.1f}")
             logged, recent = now, 0
-        if validate and state.step % settings.validate_every == 0:
+        if validate and (state.step % settings.validate_every == 0 or state.step == settings.steps):
             scores = validate(averaged(state))
             log.write(json.dumps({"step": state.step, "validation": scores}) + "\n")
             progress.write(f"step {state.step}: " + describe(scores))
@@ -122,6 +123,20 @@ def fit(
     progress.close()
     log.close()
     return averaged(state)
+
+
+def open_log(out: Path) -> TextIO:
+    """The run's log, open and locked: two runs in one folder would mix their checkpoints."""
+    out.mkdir(parents=True, exist_ok=True)
+    log = (out / "log.jsonl").open("a", buffering=1)
+    try:
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        log.close()
+        raise CloudyPointsError(
+            f"Another run is writing to {out}; wait for it, stop it, or name another folder."
+        ) from error
+    return log
 
 
 def start(model: DepthNet, settings: Settings) -> State:

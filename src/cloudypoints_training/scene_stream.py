@@ -65,7 +65,7 @@ class SceneStream(Dataset[Batch]):
     """`stream[step]` is the batch of that step."""
 
     draw: Draw
-    batch_pixels: int = 8 * 640 * 320
+    batch_pixels: int = 4 * 640 * 320
     pictures: tuple[tuple[int, int], ...] = PICTURES
     seed: int = 0
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from cloudypoints_ros.camera import Camera
+from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_training import scene_stream
 from cloudypoints_training.evaluate import Scene, draw_scenes, predict, validator
 from cloudypoints_training.fit import (
@@ -21,6 +22,7 @@ from cloudypoints_training.fit import (
     learning_rate,
     load_averaged,
     move_average,
+    open_log,
     start,
 )
 from cloudypoints_training.model import FOCAL_CANONICAL_PX, new_model
@@ -98,14 +100,14 @@ def test_it_learns_and_logs_and_leaves_the_encoder_alone(tmp_path: Path) -> None
     before = {k: v.clone() for k, v in model.encoder.state_dict().items()}
     scenes = draw_scenes(draw, None, 3)
     validate = validator(seen=[Scene(s.image, s.depth, s.focal_px) for s in scenes])
-    settings = Settings(steps=60, warmup_steps=5, workers=0, log_every=5, validate_every=30)
+    settings = Settings(steps=60, warmup_steps=5, workers=0, log_every=5, validate_every=40)
     trained = fit(model, STREAM, settings, tmp_path, validate=validate)
     for k, v in trained.encoder.state_dict().items():
         assert torch.equal(v, before[k])
     lines = [json.loads(x) for x in (tmp_path / "log.jsonl").read_text().splitlines()]
     losses = [x["loss"] for x in lines if "loss" in x]
     assert losses[-1] < 0.7 * losses[0]
-    assert [x["step"] for x in lines if "validation" in x] == [30, 60]
+    assert [x["step"] for x in lines if "validation" in x] == [40, 60]
     assert lines[0]["images_per_s"] > 0
 
 
@@ -182,3 +184,11 @@ def test_learning_rate_warms_up_and_anneals() -> None:
     assert rates[0] == pytest.approx(1e-5, rel=0.01)
     assert max(rates) == pytest.approx(1e-3, rel=0.05)
     assert rates[-1] == pytest.approx(1e-5, rel=0.05)
+
+
+def test_two_runs_never_share_a_folder(tmp_path: Path) -> None:
+    held = open_log(tmp_path)
+    with pytest.raises(CloudyPointsError, match="Another run is writing to"):
+        open_log(tmp_path)
+    held.close()
+    open_log(tmp_path).close()
