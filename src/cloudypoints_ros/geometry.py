@@ -99,7 +99,7 @@ def cloud(
     if camera.blind:
         depth = np.where(np.isnan(ray_x), np.float32(np.nan), depth)  # where the lens has no ray there is no point
     rows, columns = depth.shape
-    low, high = np.float32(options.min_range_m), np.float32(min(options.max_range_m, np.finfo(np.float32).max))
+    low, high = np.float32(options.min_range_m), np.float32(min(options.max_range_m, float(np.finfo(np.float32).max)))
     counts = np.full(rows, columns, np.int64) if options.organised else _count(depth, low, high)
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
     count = int(starts[-1])
@@ -123,14 +123,14 @@ def _count(depth: Array, low: float, high: float) -> Array:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _extra_word(red: int, green: int, blue: int, y: int, extra: int) -> float:
+def _extra_word(red: int, green: int, blue: int, y: int, extra: int) -> Any:
     """The fourth float32 of a point: 0x00RRGGBB, or intensity, return_type and channel, as raw bits."""
     r, g, b = np.uint32(red), np.uint32(green), np.uint32(blue)
     if extra == _EXTRA_RGB:
-        return np.uint32((r << 16) | (g << 8) | b).view(np.float32)  # type: ignore[no-any-return]
+        return np.uint32((r << 16) | (g << 8) | b).view(np.float32)
     # Luminance of ITU-R BT.601 in 8-bit fixed point.
     grey = (77 * r + 150 * g + 29 * b) >> 8
-    return np.uint32(grey | (_SINGLE_STRONGEST << 8) | (np.uint32(y) << 16)).view(np.float32)  # type: ignore[no-any-return]
+    return np.uint32(grey | (_SINGLE_STRONGEST << 8) | (np.uint32(y) << 16)).view(np.float32)
 
 
 @numba.njit(cache=True, nogil=True, parallel=True)  # type: ignore[untyped-decorator]
