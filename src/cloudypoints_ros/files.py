@@ -64,14 +64,13 @@ def write_ply(cloud: Cloud, path: Path) -> None:
         raise ValueError(f"a dense xyzrgb cloud is expected, this one is {cloud.fields}")
     offsets = {name: offset for name, offset, _ in LAYOUTS["xyzrgb"]}
     colour = offsets["rgb"]  # 0x00RRGGBB, little endian: blue comes first
-    source = np.dtype(
-        {
-            "names": list(_PLY_TYPES),
-            "formats": ["<f4", "<f4", "<f4", "u1", "u1", "u1"],
-            "offsets": [offsets["x"], offsets["y"], offsets["z"], colour + 2, colour + 1, colour],
-            "itemsize": cloud.point_step,
-        }
-    )
+    layout: Any = {  # NumPy's own types for this dict differ between its versions
+        "names": list(_PLY_TYPES),
+        "formats": ["<f4", "<f4", "<f4", "u1", "u1", "u1"],
+        "offsets": [offsets["x"], offsets["y"], offsets["z"], colour + 2, colour + 1, colour],
+        "itemsize": cloud.point_step,
+    }
+    source = np.dtype(layout)
     points = np.frombuffer(cloud.data, source)
     packed = np.empty(len(points), [(name, source[name].str) for name in _PLY_TYPES])
     for name in _PLY_TYPES:
