@@ -18,7 +18,7 @@ def test_generated_files_are_current() -> None:
 
 def test_every_command_the_readme_names_exists() -> None:
     readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"\bcloudypoints ([a-z]+)", readme))
+    named = set(re.findall(r"(?:bin/|`)cloudypoints ([a-z]+)", readme))
     assert named and named <= set(COMMANDS)
 
 

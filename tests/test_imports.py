@@ -13,7 +13,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 PURE = ["camera", "files", "geometry", "metrics", "model_card", "model_files", "pipeline", "postprocess", "preprocess"]
 PURE += ["preview", "sources", "predict", "cli", "parameters", "errors", "engines"]
-PURE += ["run", "dds", "documentation"]
+PURE += ["run", "dds", "documentation", "inbox", "stats"]
 WITH_ROS = {"messages", "node", "subscription", "demo"}
 # matplotlib, but neither ROS nor torch
 PICTURES = {"picture"}

@@ -13,206 +13,136 @@ import sys
 import threading
 import time
 import traceback
-from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
 from rclpy._rclpy_pybind11 import RCLError, RCLInvalidROSArgsError, UnknownROSArgsError
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
-from rclpy.node import Node
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from cloudypoints_ros import dds, messages, parameters
-from cloudypoints_ros.camera import Calibration
 from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_ros.files import replacing
 from cloudypoints_ros.geometry import CloudOptions, cloud
+from cloudypoints_ros.inbox import STAMPS_KEPT, Calibrations, Mailbox
 from cloudypoints_ros.parameters import Value
 from cloudypoints_ros.pipeline import Pipeline
 from cloudypoints_ros.preview import colorize
+from cloudypoints_ros.stats import Laps, Stats
 from cloudypoints_ros.subscription import FollowingSubscription
 
 REPORT_S = 5.0
 QOS_POLL_S = 0.25
 QUEUE_DEPTH = 2
-SIZES_KEPT = 8
-STAMPS_KEPT = 64
-PERCENTILES = (50, 95, 99)
 
 
-class Mailbox:
-    """One slot between the ROS callback and the worker; the newest message wins."""
+class DepthNode(LifecycleNode):
+    """The node ``cloudypoints``. CloudyPointsError when a parameter cannot be used.
 
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._item: Any = None
-        self._closed = False
-
-    def put(self, item: Any) -> bool:
-        """Leave a message; whether it displaced one that nobody had taken."""
-        with self._condition:
-            displaced = self._item is not None
-            self._item = item
-            self._condition.notify()
-            return displaced
-
-    def take(self) -> Any:
-        """Wait for a message; None once the box is closed."""
-        with self._condition:
-            self._condition.wait_for(lambda: self._closed or self._item is not None)
-            item, self._item = self._item, None
-            return None if self._closed else item
-
-    def close(self) -> None:
-        with self._condition:
-            self._closed = True
-            self._condition.notify_all()
-
-
-class Stats:
-    """Counts since the start, and milliseconds per stage of the last few thousand frames.
-
-    Every received image ends as exactly one of published, dropped (displaced by a newer one), idle (nobody
-    subscribes), waiting (no camera_info yet) or failed.
+    Configuring loads the model and offers the topics, activating subscribes and starts the worker; deactivating and
+    cleaning up undo that. What a state does not need is None in it.
     """
-
-    COUNTS = ("received", "published", "dropped", "idle", "waiting", "failed", "too_far_pixels")
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts = dict.fromkeys(self.COUNTS, 0)
-        self._last = dict(self._counts)
-        self._since = time.monotonic()
-        self._times: dict[str, deque[float]] = {}
-        self._recent: list[float] = []
-
-    def count(self, what: str, n: int = 1) -> None:
-        with self._lock:
-            self._counts[what] += n
-
-    def add_times(self, times_ms: Mapping[str, float]) -> None:
-        with self._lock:
-            for stage, value in times_ms.items():
-                self._times.setdefault(stage, deque(maxlen=5000)).append(value)
-            self._recent.append(times_ms["total"])
-
-    def line(self) -> str | None:
-        """One line about the time since the last line; None when no image came."""
-        with self._lock:
-            now = time.monotonic()
-            new = {what: n - self._last[what] for what, n in self._counts.items()}
-            seconds = max(now - self._since, 1e-3)
-            recent, self._recent = self._recent, []
-            self._last, self._since = dict(self._counts), now
-        if not new["received"]:
-            return None
-        parts = [f"in {new['received'] / seconds:.1f} Hz", f"out {new['published'] / seconds:.1f} Hz"]
-        parts += [f"{what} {new[what]}" for what in ("dropped", "idle", "waiting", "failed") if new[what]]
-        if recent:
-            p50, p95 = np.percentile(recent, [50, 95])
-            parts.append(f"arrival to published p50 {p50:.1f} ms p95 {p95:.1f} ms")
-        return ", ".join(parts)
-
-    def record(self) -> dict[str, Any]:
-        """What the statistics file holds: counts, and p50, p95 and p99 in milliseconds per stage."""
-        with self._lock:
-            stages = {
-                stage: {
-                    "n": len(values),
-                    **{f"p{p}": round(float(v), 3) for p, v in zip(PERCENTILES, _percentiles(values), strict=True)},
-                }
-                for stage, values in self._times.items()
-            }
-            return {"counts": dict(self._counts), "stages_ms": stages}
-
-
-class Calibrations:
-    """The newest calibrations: by stamp, for a lens that zooms, and by image size, for stamps that do not match.
-
-    Filled by the executor, read by the worker.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._by_stamp: OrderedDict[tuple[int, int], Calibration] = OrderedDict()
-        self._by_size: OrderedDict[tuple[int, int], Calibration] = OrderedDict()
-
-    @property
-    def empty(self) -> bool:
-        return not self._by_size
-
-    def add(self, stamp: tuple[int, int], calibration: Calibration) -> None:
-        """Keep a folded calibration as the newest of its stamp and size."""
-        size = (calibration.width, calibration.height)
-        with self._lock:
-            for kept, key, most in ((self._by_stamp, stamp, STAMPS_KEPT), (self._by_size, size, SIZES_KEPT)):
-                kept[key] = calibration
-                kept.move_to_end(key)
-                if len(kept) > most:
-                    kept.popitem(last=False)
-
-    def find(self, stamp: tuple[int, int], width: int, height: int) -> Calibration:
-        """Of the image's own stamp, else the newest of its size. CloudyPointsError when none fits it."""
-        with self._lock:
-            own = self._by_stamp.get(stamp)
-            newest = self._by_size.get((width, height)) or next(reversed(self._by_size.values()))
-        chosen = own if own is not None and (own.width, own.height) == (width, height) else newest
-        chosen.require_image(width, height)
-        return chosen
-
-
-class DepthNode(Node):
-    """The node ``cloudypoints``. CloudyPointsError when a parameter or the model cannot be used."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("cloudypoints", **options)
         self.stats = Stats()
+        self.failure: CloudyPointsError | None = None  # why the last configuration failed
         self._said: dict[str, float] = {}
         self._values = parameters.declare(self)
         self._cloud_options = _cloud_options(self._values)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._take_parameters)
-        self._stats_file = _stats_file(str(self._values["stats_file"]))
 
-        model = str(self._values["model"])
-        self._pipeline = Pipeline.open(
-            Path(model) if model else None, str(self._values["engine"]), int(self._values["threads"])
-        )
-        self.get_logger().info(f"Model {self._pipeline.card.name} on {self._values['engine']}; warming up.")
-        self._pipeline.warm_up()
-
-        self._depth_pub = self.create_publisher(Image, "~/depth/image_raw", QUEUE_DEPTH)
-        self._info_pub = self.create_publisher(CameraInfo, "~/depth/camera_info", QUEUE_DEPTH)
-        self._points_pub = self.create_publisher(PointCloud2, "~/points", QUEUE_DEPTH)
-        self._color_pub = self.create_publisher(Image, "~/depth/color", QUEUE_DEPTH)
+        self._stats_file: Path | None = None
+        self._pipeline: Pipeline | None = None
+        self._depth_pub: Any = None
+        self._info_pub: Any = None
+        self._points_pub: Any = None
+        self._color_pub: Any = None
         # Publishing serialises before it returns, so one message per topic is filled again and again.
         self._depth_msg, self._color_msg, self._points_msg = Image(), Image(), PointCloud2()
-
-        self._mailbox = Mailbox()
-        self._worker = threading.Thread(target=self._work, name="cloudypoints worker", daemon=True)
-        self._worker.start()
-
         self._calibrations = Calibrations()
+        self._mailbox: Mailbox | None = None
+        self._worker: threading.Thread | None = None
+        self._image_sub: FollowingSubscription | None = None
+        self._info_sub: FollowingSubscription | None = None
+        self._timers_of_activity: list[Any] = []
+
+    @property
+    def autostart(self) -> bool:
+        """Whether to configure and activate without being told to."""
+        return bool(self._values["autostart"])
+
+    # ---- life
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the model, offer the topics. A failure leaves the node unconfigured, ready to try again."""
+        self.failure = None
+        model = str(self._values["model"])
+        try:
+            self._stats_file = _stats_file(str(self._values["stats_file"]))
+            pipeline = Pipeline.open(
+                Path(model) if model else None, str(self._values["engine"]), int(self._values["threads"])
+            )
+            self.get_logger().info(f"Model {pipeline.card.name} on {pipeline.engine.name}; warming up.")
+            pipeline.warm_up()
+        except CloudyPointsError as error:
+            self.failure = error
+            self.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        self._pipeline = pipeline
+        self._depth_pub = self.create_lifecycle_publisher(Image, "~/depth/image_raw", QUEUE_DEPTH)
+        self._info_pub = self.create_lifecycle_publisher(CameraInfo, "~/depth/camera_info", QUEUE_DEPTH)
+        self._points_pub = self.create_lifecycle_publisher(PointCloud2, "~/points", QUEUE_DEPTH)
+        self._color_pub = self.create_lifecycle_publisher(Image, "~/depth/color", QUEUE_DEPTH)
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe and start the worker."""
+        super().on_activate(state)
+        self._mailbox = Mailbox()
+        self._worker = threading.Thread(
+            target=self._work, args=(self._mailbox,), name="cloudypoints worker", daemon=True
+        )
+        self._worker.start()
         compressed = self._values["image_transport"] == "compressed"
         kind, topic = (CompressedImage, "image_raw/compressed") if compressed else (Image, "image_raw")
         self._image_sub = FollowingSubscription(self, kind, topic, self._on_image, QUEUE_DEPTH)
         self._info_sub = FollowingSubscription(self, CameraInfo, "camera_info", self._on_camera_info, STAMPS_KEPT)
         # Not the node's clock: with use_sim_time that one stands still until a bag plays.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._qos_timer = self.create_timer(QOS_POLL_S, self._follow_publishers, clock=steady)
-        self._report_timer = self.create_timer(REPORT_S, self._report, clock=steady)
+        self._timers_of_activity = [
+            self.create_timer(QOS_POLL_S, self._follow_publishers, clock=steady),
+            self.create_timer(REPORT_S, self._report, clock=steady),
+        ]
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening and wait for the worker; the model stays loaded."""
+        self._stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give back the topics and the model."""
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """From any state: the last frame ends, then everything goes."""
+        self._stop()
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
 
     def close(self) -> None:
-        """Stop the worker and write the statistics file; the node can then be destroyed."""
-        self._mailbox.close()
-        self._worker.join(timeout=10.0)
+        """Stop in whatever state, and write the statistics file; the node can then be destroyed."""
+        self._stop()
         if self._stats_file is not None:
             try:
                 with replacing(self._stats_file) as partial:
@@ -220,13 +150,38 @@ class DepthNode(Node):
             except CloudyPointsError as error:
                 print(f"depth_node: {error}", file=sys.stderr)
 
+    def _stop(self) -> None:
+        for timer in self._timers_of_activity:
+            self.destroy_timer(timer)
+        self._timers_of_activity = []
+        for subscription in (self._image_sub, self._info_sub):
+            if subscription is not None:
+                subscription.close()
+        self._image_sub = self._info_sub = None
+        if self._mailbox is not None and self._worker is not None:
+            self._mailbox.close()
+            self._worker.join(timeout=10.0)
+        self._mailbox = self._worker = None
+        # Calibrations that came before a pause may be wrong after it.
+        self._calibrations = Calibrations()
+
+    def _release(self) -> None:
+        for publisher in (self._depth_pub, self._info_pub, self._points_pub, self._color_pub):
+            if publisher is not None:
+                self.destroy_lifecycle_publisher(publisher)
+        self._depth_pub = self._info_pub = self._points_pub = self._color_pub = None
+        self._pipeline = None
+
     # ---- in
 
     def _follow_publishers(self) -> None:
-        self._image_sub.follow()
-        self._info_sub.follow()
+        for subscription in (self._image_sub, self._info_sub):
+            if subscription is not None:
+                subscription.follow()
 
     def _on_image(self, msg: Any) -> None:
+        if self._mailbox is None:
+            return  # deactivated while this message was on its way
         self.stats.count("received")
         if self._mailbox.put((msg, time.perf_counter())):
             self.stats.count("dropped")
@@ -239,8 +194,8 @@ class DepthNode(Node):
 
     # ---- the worker
 
-    def _work(self) -> None:
-        while (item := self._mailbox.take()) is not None:
+    def _work(self, mailbox: Mailbox) -> None:
+        while (item := mailbox.take()) is not None:
             try:
                 outcome = self._frame(*item)
             except Exception as error:  # one bad frame must not end the node
@@ -254,6 +209,8 @@ class DepthNode(Node):
 
     def _frame(self, msg: Any, arrived: float) -> str:
         """Decode, compute and publish one image; how it ended, as a name of :class:`Stats`."""
+        pipeline = self._pipeline
+        assert pipeline is not None and self._info_sub is not None  # the worker runs only while active
         wants_depth = self._depth_pub.get_subscription_count() > 0
         wants_points = self._points_pub.get_subscription_count() > 0
         wants_color = self._color_pub.get_subscription_count() > 0
@@ -270,7 +227,7 @@ class DepthNode(Node):
             return "waiting"
 
         values, options = self._values, self._cloud_options
-        laps = _Laps(arrived)
+        laps = Laps(arrived)
         picture = messages.decode_compressed(msg) if isinstance(msg, CompressedImage) else messages.decode(msg)
         laps.lap("decode")
         header, image = msg.header, picture.image
@@ -280,7 +237,7 @@ class DepthNode(Node):
         size = (max(1, width // downscale), max(1, height // downscale))
         if wants_depth or wants_points or wants_color:
             camera = calibration.camera(bool(values["rectified"]))
-            frame = self._pipeline.depth(image, camera, picture.order, size)
+            frame = pipeline.depth(image, camera, picture.order, size)
             laps.add(frame.times_ms)
             if wants_depth:
                 depth_msg, too_far = messages.depth_message(
@@ -317,6 +274,7 @@ class DepthNode(Node):
         self._cloud_options = _cloud_options(self._values)
 
     def _report(self) -> None:
+        assert self._image_sub is not None  # the timer lives only while active
         line = self.stats.line()
         if line is not None:
             self.get_logger().info(line)
@@ -341,34 +299,16 @@ class DepthNode(Node):
             self.get_logger().warning(text)
 
 
-class _Laps:
-    """Milliseconds per stage of one frame; ``total`` runs from arrival to the last publish."""
-
-    def __init__(self, arrived: float) -> None:
-        self._arrived, self._last = arrived, time.perf_counter()
-        self._times = {"wait": (self._last - arrived) * 1e3}
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self._times[stage] = (now - self._last) * 1e3
-        self._last = now
-
-    def add(self, times_ms: Mapping[str, float]) -> None:
-        """Take over stages that were measured elsewhere, up to now."""
-        self._times.update(times_ms)
-        self._last = time.perf_counter()
-
-    def finish(self) -> dict[str, float]:
-        self._times["total"] = (time.perf_counter() - self._arrived) * 1e3
-        return self._times
+def _start(node: DepthNode) -> None:
+    """Configure and activate. CloudyPointsError when that fails: nobody else would try again."""
+    if node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
+        raise node.failure or CloudyPointsError("The node could not be configured; its log says why.")
+    if node.trigger_activate() != TransitionCallbackReturn.SUCCESS:
+        raise CloudyPointsError("The node could not be activated; its log says why.")
 
 
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
-
-
-def _percentiles(values: Sequence[float] | deque[float]) -> list[float]:
-    return [float(v) for v in np.percentile(list(values), PERCENTILES)]
 
 
 def _stamp(msg: Any) -> tuple[int, int]:
@@ -422,6 +362,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         initialised = True
         node = DepthNode()
         node.get_logger().info(profile)
+        if node.autostart:
+            _start(node)
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass

@@ -56,6 +56,12 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "model", "", "Path of the ONNX model, its card beside it; empty takes the one that comes along", read_only=True
     ),
+    Parameter(
+        "autostart",
+        True,
+        "Configure and activate at start; false leaves that to a lifecycle manager (ros2 lifecycle set ...)",
+        read_only=True,
+    ),
     Parameter("engine", "onnxruntime", "What runs the model", choices=("onnxruntime",), read_only=True),
     Parameter("threads", 0, "CPU threads of the engine; 0 lets it choose", "threads", low=0, high=256, read_only=True),
     Parameter(

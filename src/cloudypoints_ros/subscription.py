@@ -56,6 +56,12 @@ class FollowingSubscription:
         self._qos = wanted
         self._node.get_logger().info(f"Subscribed to {self.topic_name}, {self.words}.")
 
+    def close(self) -> None:
+        """Unsubscribe."""
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+
     @property
     def words(self) -> str:
         """The QoS in force, for people."""
