@@ -13,21 +13,21 @@ PYTEST_ARGS ?=
 
 .PHONY: demo test test-runtime test-training docs clean
 
-demo: $(VENV)/demo.stamp
+demo: same-python $(VENV)/demo.stamp
 	$(BIN)/cloudypoints demo $(ARGS)
 
 test: test-runtime test-training
 
-test-runtime: $(VENV)/test.stamp
+test-runtime: same-python $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --ignore tests/training $(PYTEST_ARGS)
 
-test-training: $(TRAINING_VENV)/test.stamp
+test-training: same-training-python $(TRAINING_VENV)/test.stamp
 	$(TRAINING_VENV)/bin/python -m pytest tests/training $(PYTEST_ARGS)
 
 # Tables in README.md and config/depth.yaml that are generated from the code.
-docs: $(VENV)/demo.stamp
+docs: same-python $(VENV)/demo.stamp
 	$(BIN)/python -m cloudypoints_ros.documentation
 
 clean:
@@ -38,15 +38,18 @@ $(VENV)/python.stamp:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# An environment keeps the Python it was made with.
+# An environment keeps the Python it was made with: this stops where $(1) exists and has another one.
 VERSION_OF := -c 'import sys; print(*sys.version_info[:2])'
-ifneq ($(wildcard $(BIN)/python),)
-ifneq ($(shell $(BIN)/python $(VERSION_OF)),$(shell $(PYTHON) $(VERSION_OF)))
-ifeq ($(filter clean,$(MAKECMDGOALS)),)
-$(error $(VENV) was made with another Python than $(PYTHON): run 'make clean' first, or leave PYTHON as it was)
-endif
-endif
-endif
+define same_python
+@test ! -x $(1)/bin/python || test "$$($(1)/bin/python $(VERSION_OF))" = "$$($(PYTHON) $(VERSION_OF))" || { \
+  echo "$(1) was made with another Python than $(PYTHON): run 'make clean' first, or leave PYTHON as it was"; exit 2; }
+endef
+
+.PHONY: same-python same-training-python
+same-python:
+	$(call same_python,$(VENV))
+same-training-python:
+	$(call same_python,$(TRAINING_VENV))
 
 $(VENV)/demo.stamp: $(VENV)/python.stamp setup.py
 	@echo "Installing CloudyPoints ROS and ROS 2 $(DISTRO) into $(VENV) (once, a minute or two) ..."

@@ -11,10 +11,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
 import time
+from importlib import metadata
 
 from cloudypoints_ros import dds
 
@@ -36,7 +38,10 @@ def main() -> None:
     if args.role:
         {"publish": publish, "receive": receive}[args.role](args)
         return
-    print(f"{args.frames} frames at {args.rate:g} Hz; /dev/shm {dds.shared_memory_bytes() >> 20} MiB\n")
+    print(
+        f"{args.frames} frames at {args.rate:g} Hz; ROS 2 {distro()}, {os.cpu_count()} cores, Python "
+        f"{platform.python_version()}; /dev/shm {dds.free_shared_memory_bytes() >> 20} MiB free\n"
+    )
     print("| image | settings | reliability | arrived | median | p95 |\n|---|---|---|---|---|---|")
     for name, size in SIZES.items():
         for tuned in (False, True):
@@ -61,6 +66,12 @@ def one_case(args: argparse.Namespace, size: tuple[int, int], reliability: str, 
     subprocess.run([*command, "--role", "publish"], check=True, env=environment)
     shown, _ = receiver.communicate(timeout=60)
     return [float(delay) for delay in json.loads(shown)]
+
+
+def distro() -> str:
+    """The ROS distribution of this environment, from the name of its rclpy wheel."""
+    names = [dist.name for dist in metadata.distributions() if dist.name.endswith("-rclpy")]
+    return names[0].split("-")[1] if names else os.environ.get("ROS_DISTRO", "unknown")
 
 
 def start(args: argparse.Namespace):  # type: ignore[no-untyped-def]

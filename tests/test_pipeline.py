@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import cv2
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 from tiny_models import DYNAMIC_SIZE, NEAR_M, expected_depth, write_model
 
-from cloudypoints_ros.camera import Camera
+from cloudypoints_ros.camera import Camera, load_camera
 from cloudypoints_ros.engines import ENGINES, open_engine
 from cloudypoints_ros.errors import CloudyPointsError
+from cloudypoints_ros.metrics import constant_errors, depth_metrics, mean_constant_errors
 from cloudypoints_ros.model_files import DEFAULT_MODEL, load_card
 from cloudypoints_ros.pipeline import Pipeline
+from cloudypoints_ros.sources import read_image, read_truth
 
 CAMERA = Camera(96, 64, 80.0, 80.0, 47.5, 31.5)
 
@@ -79,8 +82,6 @@ def test_twice_the_focal_length_is_twice_as_far(tmp_path: Path) -> None:
 def test_the_embedded_model_is_metric_at_any_image_size() -> None:
     """DESIGN's half-size test on the shipped weights and a shipped picture."""
     clip = DEFAULT_MODEL.parents[1] / "clip"
-    from cloudypoints_ros.camera import load_camera
-
     camera = load_camera(clip / "camera.json")
     image = cv2.imread(str(sorted((clip / "image").iterdir())[0]))
     pipeline = Pipeline.open()
@@ -92,6 +93,43 @@ def test_the_embedded_model_is_metric_at_any_image_size() -> None:
     both = np.isfinite(a) & np.isfinite(b)
     assert both.mean() > 0.4 and (np.isposinf(a) == np.isposinf(b)).mean() > 0.97
     assert np.median(np.abs(np.log(a[both] / b[both]))) < 0.05
+
+
+def test_the_embedded_model_knows_the_clip() -> None:
+    """A street drawn with a seed of its own: far better than any constant depth."""
+    clip = DEFAULT_MODEL.parents[1] / "clip"
+    camera = load_camera(clip / "camera.json")
+    pipeline = Pipeline.open()
+    errors, floors = [], []
+    for truth_path in sorted((clip / "depth").iterdir()):
+        truth = read_truth(truth_path)
+        image = read_image(clip / "image" / f"{truth_path.stem}.jpg")
+        errors.append(depth_metrics(pipeline.depth(image, camera, "bgr").depth, truth).abs_rel)
+        floors.append(constant_errors(truth))
+    assert len(errors) == 4
+    assert np.mean(errors) < 0.2 and np.mean(errors) < 0.5 * mean_constant_errors(floors).raw.min()
+
+
+REAL = Path(__file__).parents[2] / "shared" / "data" / "street_pairs"
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real street images are not beside the checkout")
+def test_the_embedded_model_on_real_streets_is_what_the_readme_says() -> None:
+    pipeline = Pipeline.open()
+    sources: dict[str, list[tuple[float, float]]] = {}
+    for truth_path in sorted(REAL.glob("*/depth.png")):
+        folder = truth_path.parent
+        source = next(s for s in ("cityscapes", "kitti", "mmdet3d", "nusc", "sfnd") if folder.name.startswith(s))
+        image = read_image(folder / "image.jpg")
+        depth = pipeline.depth(image, load_camera(folder / "camera.json"), "bgr").depth
+        truth = read_truth(truth_path)
+        raw, scaled = (depth_metrics(depth, truth, median_scaled=scale).abs_rel for scale in (False, True))
+        sources.setdefault(source, []).append((raw, scaled))
+    raw, scaled = np.mean([np.mean(values, 0) for values in sources.values()], 0)
+    assert raw <= 0.456 and scaled <= 0.35
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    row = next(line for line in readme.splitlines() if line.startswith("| **mean over the five sources**"))
+    assert [float(v) for v in re.findall(r"0\.\d+", row)[:2]] == pytest.approx([raw, scaled], abs=0.002)
 
 
 def test_an_answer_of_another_size_comes_with_its_camera(tmp_path: Path) -> None:

@@ -42,10 +42,10 @@ def apply_profile(environ: MutableMapping[str, str] | None = None) -> str:
             return f"Your Fast DDS profile {Path(name).resolve()} is in force."
     if environ.get("FASTDDS_BUILTIN_TRANSPORTS"):
         return f"FASTDDS_BUILTIN_TRANSPORTS={environ['FASTDDS_BUILTIN_TRANSPORTS']} is in force, without our profile."
-    if (free := shared_memory_bytes()) < SHARED_MEMORY_BYTES:
+    if (free := free_shared_memory_bytes()) < SHARED_MEMORY_BYTES:
         return (
-            f"/dev/shm has {free >> 20} MiB and our Fast DDS profile wants {SHARED_MEMORY_BYTES >> 20}, so Fast DDS's "
-            "own settings stay and large messages are slow; start the container with --shm-size=512m."
+            f"/dev/shm has {free >> 20} MiB free and our Fast DDS profile wants {SHARED_MEMORY_BYTES >> 20}, so "
+            "Fast DDS's own settings stay and large messages are slow; start the container with --shm-size=512m."
         )
     if not PROFILE.is_file():
         return f"The Fast DDS profile {PROFILE} is missing; large messages will be slow. Install the package again."
@@ -54,13 +54,13 @@ def apply_profile(environ: MutableMapping[str, str] | None = None) -> str:
     return f"The Fast DDS profile {PROFILE} (shared memory for large messages) is in force."
 
 
-def shared_memory_bytes() -> int:
-    """The size of /dev/shm; 0 where there is none."""
+def free_shared_memory_bytes() -> int:
+    """What /dev/shm has left; 0 where there is none."""
     try:
         room = os.statvfs("/dev/shm")
     except OSError:
         return 0
-    return room.f_blocks * room.f_frsize
+    return room.f_bavail * room.f_frsize
 
 
 def keep_buffers() -> bool:

@@ -33,7 +33,7 @@ from cloudypoints_ros.files import replacing
 from cloudypoints_ros.geometry import CloudOptions, cloud
 from cloudypoints_ros.inbox import STAMPS_KEPT, Calibrations, Mailbox
 from cloudypoints_ros.parameters import Value
-from cloudypoints_ros.pipeline import Pipeline
+from cloudypoints_ros.pipeline import DepthFrame, Pipeline
 from cloudypoints_ros.preview import colorize
 from cloudypoints_ros.stats import Laps, Stats
 from cloudypoints_ros.subscription import FollowingSubscription
@@ -235,29 +235,31 @@ class DepthNode(LifecycleNode):
         calibration = self._calibrations.find(_stamp(msg), width, height)
         downscale = int(values["depth_downscale"])
         size = (max(1, width // downscale), max(1, height // downscale))
+        frame: DepthFrame | None = None
         if wants_depth or wants_points or wants_color:
             camera = calibration.camera(bool(values["rectified"]))
             frame = pipeline.depth(image, camera, picture.order, size)
             laps.add(frame.times_ms)
-            if wants_depth:
-                depth_msg, too_far = messages.depth_message(
-                    frame.depth, header, str(values["depth_encoding"]), self._depth_msg
-                )
-                self._depth_pub.publish(depth_msg)
-                self.stats.count("too_far_pixels", too_far)
-                laps.lap("depth")
-            if wants_points:
-                if size != (width, height):
-                    image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-                packed = cloud(frame.depth, frame.camera, image, picture.order, options)
-                self._points_pub.publish(messages.cloud_message(packed, header, self._points_msg))
-                laps.lap("points")
-            if wants_color:
-                preview = colorize(frame.depth, float(values["color.max_range"]))
-                self._color_pub.publish(messages.image_message(preview, header, "bgr8", self._color_msg))
-                laps.lap("color")
-        if wants_info:
+        if frame is not None and wants_depth:
+            depth_msg, too_far = messages.depth_message(
+                frame.depth, header, str(values["depth_encoding"]), self._depth_msg
+            )
+            self._depth_pub.publish(depth_msg)
+            self.stats.count("too_far_pixels", too_far)
+        if wants_info:  # right after the depth it belongs to, for those who wait for both
             self._info_pub.publish(messages.camera_info(calibration.resized(*size), header))
+        if wants_depth or wants_info:
+            laps.lap("depth")
+        if frame is not None and wants_points:
+            if size != (width, height):
+                image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+            packed = cloud(frame.depth, frame.camera, image, picture.order, options)
+            self._points_pub.publish(messages.cloud_message(packed, header, self._points_msg))
+            laps.lap("points")
+        if frame is not None and wants_color:
+            preview = colorize(frame.depth, float(values["color.max_range"]))
+            self._color_pub.publish(messages.image_message(preview, header, "bgr8", self._color_msg))
+            laps.lap("color")
         self.stats.add_times(laps.finish())
         return "published"
 

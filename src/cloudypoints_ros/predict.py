@@ -79,6 +79,8 @@ def plan(paths: list[Path], output: Path, formats: list[str]) -> list[Job]:
     for path in paths:
         root = path if path.is_dir() else None
         for image in find_images(path):
+            if root and output != root and output.resolve() in image.resolve().parents:
+                continue  # an earlier result
             relative = image.relative_to(path) if root else Path(image.name)
             stem = output / relative.with_suffix("")
             jobs.append(Job(image, root, {name: stem.with_name(stem.name + FORMATS[name][0]) for name in formats}))

@@ -27,7 +27,7 @@ VIDEO_SUFFIXES = frozenset((".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".m
 CAMERA_FILES = ("camera.json", "camera_info.yaml", "camera_info.yml")
 
 # Names beside the images that hold depth or disparity, never a picture to estimate from.
-NOT_IMAGES = re.compile(r"^depth$|_disparity$|_depth", re.IGNORECASE)
+NOT_IMAGES = re.compile(r"^depth$|_disparity$|_depth|_color$", re.IGNORECASE)
 NOT_IMAGE_FOLDERS = frozenset(("depth", "disparity"))
 
 FOLDER_RATE_HZ = 10.0
