@@ -51,5 +51,5 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> Non
 
 def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(CloudyPointsError, match=r"cannot be written .* choose another with -o"):
+    with pytest.raises(CloudyPointsError, match=r"cannot be written .* choose another place"):
         write_npy(DEPTH, tmp_path / "file" / "d.npy")

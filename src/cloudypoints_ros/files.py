@@ -31,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise CloudyPointsError(
             f"{path} cannot be written ({error.strerror or error}); check that the folder is writable and the disk "
-            "has space, or choose another with -o."
+            "has space, or choose another place."
         ) from error
     finally:
         with suppress(OSError):  # whatever happened above is the better message

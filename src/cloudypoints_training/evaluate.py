@@ -5,23 +5,22 @@ Figures are raw metres first and median-scaled beside them; the two must never b
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from cloudypoints_ros.camera import Camera
+from cloudypoints_ros.camera import Camera, load_calibration
 from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_ros.metrics import ConstantErrors, constant_errors, depth_metrics, mean_constant_errors
 from cloudypoints_ros.pipeline import Pipeline
+from cloudypoints_ros.sources import read_image, read_truth
 from cloudypoints_training.model import FOCAL_CANONICAL_PX, MEAN, SCALE, SKY_THRESHOLD, DepthNet
 from cloudypoints_training.scene_stream import (
     VALIDATION_PICTURES,
@@ -33,7 +32,6 @@ from cloudypoints_training.scene_stream import (
 Array = npt.NDArray[Any]
 
 NEAR_M, FAR_M = 1.0, 80.0
-SOURCES = ("cityscapes", "kitti_obj", "mmdet3d", "nusc", "sfnd")
 FIGURES = ("abs_rel", "sq_rel", "rmse", "rmse_log", "silog", "delta1", "delta2", "delta3")
 
 
@@ -57,6 +55,11 @@ def draw_scenes(draw: Draw, style: str | None, count: int) -> list[Scene]:
     return scenes
 
 
+def has_truth(depth: Array) -> bool:
+    """Whether some pixel counts in a score."""
+    return bool(((depth >= NEAR_M) & (depth <= FAR_M)).any())
+
+
 @torch.no_grad()
 def predict(model: DepthNet, scene: Scene) -> Array:
     """float32 H x W metres at the scene's size, +inf where the model sees sky."""
@@ -70,7 +73,11 @@ def predict(model: DepthNet, scene: Scene) -> Array:
 
 
 def validator(**sets: list[Scene]) -> Callable[[DepthNet], dict[str, float]]:
-    """A function from a model to AbsRel, raw and median-scaled, of each named set of scenes."""
+    """A function from a model to AbsRel, raw and median-scaled, of each named set of scenes.
+
+    Scenes without truth in the range are left out.
+    """
+    sets = {name: [s for s in scenes if has_truth(s.depth)] for name, scenes in sets.items()}
 
     def validate(model: DepthNet) -> dict[str, float]:
         scores: dict[str, float] = {}
@@ -81,7 +88,7 @@ def validator(**sets: list[Scene]) -> Callable[[DepthNet], dict[str, float]]:
                     depth_metrics(p, s.depth, NEAR_M, FAR_M, median_scaled=scaled).abs_rel
                     for p, s in zip(predictions, scenes, strict=True)
                 ]
-                scores[f"{name}_{kind}"] = float(np.nanmean(values))
+                scores[f"{name}_{kind}"] = float(np.mean(values))
         return scores
 
     return validate
@@ -98,111 +105,134 @@ class Pair:
     camera: Camera
 
 
-def read_pairs(root: Path) -> list[Pair]:
+def read_pairs(root: Path, prefixes: Sequence[str] = ()) -> list[Pair]:
     """Every folder of `root` that holds image.jpg, depth.png (metres x 256, 0 unknown), camera.json."""
-    pairs = []
-    for file in sorted(root.rglob("depth.png")):
-        folder = file.parent
-        raw = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-        image = cv2.imread(str(folder / "image.jpg"), cv2.IMREAD_COLOR)
-        if raw is None or raw.dtype != np.uint16 or image is None:
-            raise CloudyPointsError(
-                f"{folder} holds no readable image.jpg and 16-bit depth.png; "
-                "write depth as uint16 metres x 256, 0 = unknown."
-            )
-        truth = np.where(raw > 0, raw.astype(np.float32) / 256, np.float32(np.nan))
-        fields = json.loads((folder / "camera.json").read_text())
-        camera = Camera(*(fields[k] for k in ("width", "height", "fx", "fy", "cx", "cy")))
-        pairs.append(Pair(folder.name, source_of(folder.name), image, truth, camera))
-    if not pairs:
+    folders = sorted(file.parent for file in root.rglob("depth.png"))
+    if not folders:
         raise CloudyPointsError(
             f"There is no depth.png under {root}; expected NAME/image.jpg, NAME/depth.png and NAME/camera.json."
         )
-    return pairs
+    return [read_pair(folder, source_of(folder.name, prefixes)) for folder in folders]
 
 
-def source_of(name: str) -> str:
-    """What a picture belongs to: a known data set, else its name without the last number."""
-    for source in SOURCES:
-        if name.startswith(source):
-            return source
-    return re.sub(r"_?\d+$", "", name)
+def read_pair(folder: Path, source: str) -> Pair:
+    image, truth = read_image(folder / "image.jpg"), read_truth(folder / "depth.png")
+    height, width = image.shape[:2]
+    if truth.shape != (height, width):
+        raise CloudyPointsError(
+            f"{folder / 'depth.png'} is {truth.shape[1]}x{truth.shape[0]} but image.jpg is {width}x{height}; "
+            "give a depth for every pixel of the image, 0 where unknown."
+        )
+    calibration = load_calibration(folder / "camera.json")
+    try:
+        calibration.require_image(width, height)
+    except CloudyPointsError as error:
+        raise CloudyPointsError(
+            f"{folder / 'camera.json'} is of a {calibration.width}x{calibration.height} image but image.jpg is "
+            f"{width}x{height}; give the intrinsics of this image size."
+        ) from error
+    return Pair(folder.name, source, image, truth, calibration.camera())
 
 
-def evaluate(model: Path, root: Path, threads: int = 1) -> dict[str, Any]:
+def source_of(name: str, prefixes: Sequence[str] = ()) -> str:
+    """What a picture belongs to: the first of `prefixes` that fits, else its name up to the first digit."""
+    for prefix in prefixes:
+        if name.startswith(prefix):
+            return prefix
+    return re.split(r"[_-]*\d", name)[0]
+
+
+def evaluate(model: Path, root: Path, threads: int = 1, prefixes: Sequence[str] = ()) -> dict[str, Any]:
     """Score an exported model on measured depth, through the pipeline that users run.
 
     Truth counts from 1 to 80 m and predictions are clipped to that, so sky is scored as 80 m.
-    Totals are the mean over sources of the mean over a source's images.
+    Totals are the mean over sources of the mean over a source's images; images without truth are left out.
     """
-    pairs = read_pairs(root)
+    found = read_pairs(root, prefixes)
+    pairs = [pair for pair in found if has_truth(pair.truth)]
+    if not pairs:
+        raise CloudyPointsError(
+            f"No depth.png under {root} has a pixel from {NEAR_M:g} to {FAR_M:g} m; "
+            "write uint16 metres x 256, 0 = unknown."
+        )
     pipeline = Pipeline.open(model, threads=threads)
-    images = []
-    for pair in pairs:
-        depth = pipeline.depth(pair.image, pair.camera, order="bgr").depth
-        images.append({"name": pair.name, "source": pair.source, **score(depth, pair.truth)})
+    images = [
+        {"name": pair.name, "source": pair.source, **score(pair, pipeline.depth(pair.image, pair.camera, "bgr").depth)}
+        for pair in pairs
+    ]
+    low = floors(pairs)
     sources = {
-        source: _mean([i for i in images if i["source"] == source])
-        for source in sorted({pair.source for pair in pairs})
+        source: {**_mean([i for i in images if i["source"] == source]), "floor": _floor(errors)}
+        for source, errors in sorted(low.items())
     }
     return {
         "model": str(model),
         "root": str(root),
         "range_m": [NEAR_M, FAR_M],
-        "mean_over_sources": _mean(list(sources.values())),
+        "mean_over_sources": {
+            **_mean(list(sources.values())),
+            "floor": _floor(mean_constant_errors(list(low.values()))),
+        },
         "sources": sources,
-        "floors": floors(pairs),
         "images": images,
+        "without_truth": [pair.name for pair in found if not has_truth(pair.truth)],
     }
 
 
-def score(depth: Array, truth: Array) -> dict[str, Any]:
+def score(pair: Pair, depth: Array) -> dict[str, Any]:
     """Raw and median-scaled figures of one image."""
-    return {
-        "images": 1,
-        "raw": asdict(depth_metrics(depth, truth, NEAR_M, FAR_M)),
-        "scaled": asdict(depth_metrics(depth, truth, NEAR_M, FAR_M, median_scaled=True)),
-    }
+    raw = depth_metrics(depth, pair.truth, NEAR_M, FAR_M)
+    if raw.n == 0:
+        raise CloudyPointsError(
+            f"The model has no depth for any measured pixel of {pair.name}; check its camera.json and the validity "
+            "mask in the model's card, or take it out of the tree."
+        )
+    scaled = depth_metrics(depth, pair.truth, NEAR_M, FAR_M, median_scaled=True)
+    return {"images": 1, "raw": asdict(raw), "scaled": asdict(scaled)}
 
 
-def floors(pairs: list[Pair]) -> dict[str, float]:
-    """What a constant depth scores on the same pixels: the best one raw, any one median-scaled."""
+def floors(pairs: list[Pair]) -> dict[str, ConstantErrors]:
+    """What a constant depth scores on the same pixels of each source."""
     by_source: dict[str, list[ConstantErrors]] = {}
     for pair in pairs:
         by_source.setdefault(pair.source, []).append(constant_errors(pair.truth, NEAR_M, FAR_M))
-    floor = mean_constant_errors([mean_constant_errors(errors) for errors in by_source.values()])
-    return {
-        "best_constant_m": floor.best_m,
-        "best_constant_raw_abs_rel": float(floor.raw.min()),
-        "constant_scaled_abs_rel": floor.scaled,
-    }
+    return {source: mean_constant_errors(errors) for source, errors in by_source.items()}
 
 
 def table(result: dict[str, Any]) -> str:
     """The result as text for people."""
-    head = f"{'':<18}{'N':>4} | {'AbsRel':>7}{'RMSE':>7}{'d1':>7} | {'AbsRel':>7}{'RMSE':>7}{'d1':>7} | {'none':>6}"
-    lines = [f"{'':<22} | {'raw metres':^21} | {'median-scaled':^21} |", head]
+    figures = f"{'AbsRel':>7}{'RMSE':>7}{'d1':>7}"
+    lines = [
+        f"{'':<26} | {'raw metres':^21} | {'median-scaled':^21} | {'':>6} | {'constant AbsRel':^15}",
+        f"{'':<22}{'N':>4} | {figures} | {figures} | {'none':>6} | {'raw':>7}{'scaled':>8}",
+    ]
     rows = {**result["sources"], "mean over sources": result["mean_over_sources"]}
     for name, row in rows.items():
         cells = [
             "".join(f"{row[kind][figure]:>7.3f}" for figure in ("abs_rel", "rmse", "delta1"))
             for kind in ("raw", "scaled")
         ]
-        missing = row["raw"]["missing"]
-        lines.append(f"{name:<18}{row['images']:>4} | {cells[0]} | {cells[1]} | {missing:>6.1%}")
-    low = result["floors"]
+        floor = f"{row['floor']['raw']:>7.3f}{row['floor']['scaled']:>8.3f}"
+        lines.append(
+            f"{name:<22}{row['images']:>4} | {cells[0]} | {cells[1]} | {row['raw']['missing']:>6.1%} | {floor}"
+        )
+    best = result["mean_over_sources"]["floor"]["best_constant_m"]
     lines.append(
-        f"floors: best constant ({low['best_constant_m']:.0f} m) raw AbsRel "
-        f"{low['best_constant_raw_abs_rel']:.3f}, any constant median-scaled "
-        f"{low['constant_scaled_abs_rel']:.3f}"
+        f"constant: the best depth for all pixels of a row ({best:.0f} m for all sources), and any median-scaled"
     )
     lines.append("truth 1 to 80 m; predictions clipped to it, so predicted sky counts as 80 m")
+    if result["without_truth"]:
+        lines.append(f"left out, without truth from 1 to 80 m: {', '.join(result['without_truth'])}")
     return "\n".join(lines)
+
+
+def _floor(errors: ConstantErrors) -> dict[str, float]:
+    return {"best_constant_m": errors.best_m, "raw": float(errors.raw.min()), "scaled": errors.scaled}
 
 
 def _mean(rows: list[dict[str, Any]]) -> dict[str, Any]:
     figures = (*FIGURES, "missing")
     return {
         "images": sum(row["images"] for row in rows),
-        **{kind: {f: float(np.nanmean([row[kind][f] for row in rows])) for f in figures} for kind in ("raw", "scaled")},
+        **{kind: {f: float(np.mean([row[kind][f] for row in rows])) for f in figures} for kind in ("raw", "scaled")},
     }

@@ -14,6 +14,8 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from cloudypoints_ros.errors import CloudyPointsError
+from cloudypoints_ros.files import replacing
 from cloudypoints_ros.model_card import (
     METADATA_KEY,
     InputSize,
@@ -38,10 +40,6 @@ SIZE = InputSize(min=(64, 64), opt=(320, 640), max=(512, 1024), multiple=STRIDE)
 RANGE_M = (0.5, 150.0)
 PARITY_SIZES = ((320, 640), (224, 640), (96, 160))
 PARITY_TOLERANCE = 1e-3  # of each output, on log depths of about 3 and logits of about 10
-
-
-class ParityError(RuntimeError):
-    """The ONNX file does not compute what the PyTorch network computes."""
 
 
 def make_card(name: str, provenance: dict[str, Any]) -> ModelCard:
@@ -74,7 +72,7 @@ def make_card(name: str, provenance: dict[str, Any]) -> ModelCard:
 def export(model: DepthNet, path: Path, name: str, provenance: dict[str, Any]) -> float:
     """Write NAME.onnx (card in its metadata) and NAME.card.json; return the parity error.
 
-    The file appears only after ONNX Runtime has given PyTorch's numbers at several sizes.
+    The files appear only after ONNX Runtime has given PyTorch's numbers at several sizes.
     """
     model = model.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     graph = to_onnx(model, ("log_depth", "sky", "log_variance"))
@@ -83,15 +81,14 @@ def export(model: DepthNet, path: Path, name: str, provenance: dict[str, Any]) -
     onnx.checker.check_model(graph, full_check=True)
     error = parity(model, graph)
     if not error < PARITY_TOLERANCE:
-        raise ParityError(
-            f"ONNX Runtime differs from PyTorch by {error:.2g}, "
-            f"expected less than {PARITY_TOLERANCE:g}: {path} was not written"
+        raise CloudyPointsError(
+            f"ONNX Runtime differs from PyTorch by {error:.2g}, expected less than {PARITY_TOLERANCE:g}: {path} was "
+            "not written; try the versions of torch, onnx and onnxruntime that the tests pass with."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    onnx.save(graph, str(partial))
-    partial.replace(path)
-    card_path(path).write_text(text)
+    with replacing(path) as temporary:
+        onnx.save(graph, str(temporary))
+    with replacing(card_path(path)) as temporary:
+        temporary.write_text(text)
     return error
 
 

@@ -30,6 +30,17 @@ from cloudypoints_training.model import MEAN, SCALE, DepthNet
 from cloudypoints_training.scene_stream import SceneStream
 
 CHECKPOINT = "checkpoint.safetensors"
+# What a run must keep when it is resumed, by flag or, where there is none, by its name in `Settings`.
+KEPT = (
+    "--steps",
+    "--learning-rate",
+    "--seed",
+    "--batch-pixels",
+    "weight_decay",
+    "warmup_steps",
+    "gradient_norm",
+    "average_decay",
+)
 Validate = Callable[[DepthNet], dict[str, float]]
 
 
@@ -42,6 +53,7 @@ class Settings:
     gradient_norm: float = 1.0
     average_decay: float = 0.998  # of the weights that are validated and exported
     seed: int = 0
+    batch_pixels: int = 4 * 640 * 320
     workers: int = 1  # processes that draw
     threads: int = 1  # of the process that trains
     checkpoint_seconds: float = 180.0
@@ -74,6 +86,7 @@ def fit(
     log = open_log(out)
     state = start(model, settings)
     if resume and (out / CHECKPOINT).exists():
+        require_same(settings, out / CHECKPOINT)
         restore(state, out / CHECKPOINT)
     encoder = onnx_encoder(model.encoder, settings.threads)
 
@@ -93,9 +106,9 @@ def fit(
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(model.decoder.parameters(), settings.gradient_norm)
         if not torch.isfinite(norm):
-            raise FloatingPointError(
-                f"the gradient is {norm.item()} at step {state.step} (terms {terms}): "
-                "resume from the checkpoint with a lower learning rate"
+            raise CloudyPointsError(
+                f"The gradient is {norm.item()} at step {state.step} (terms {terms}); "
+                "start another folder with a lower --learning-rate."
             )
         state.optimizer.step()
         state.step += 1
@@ -198,10 +211,37 @@ def save(state: State, settings: Settings, path: Path) -> None:
     partial.replace(beside)
 
 
-def restore(state: State, path: Path) -> None:
-    """Read a checkpoint into a fresh `State`."""
+def read_record(path: Path) -> dict[str, Any]:
+    """What a checkpoint says of its run: step, images, settings."""
     with safe_open(path, "pt") as file:
-        record = json.loads(file.metadata()["run"])
+        run = (file.metadata() or {}).get("run")
+    if run is None:
+        raise CloudyPointsError(f"{path} is no checkpoint of cloudypoints-train fit; give one that it wrote.")
+    record: dict[str, Any] = json.loads(run)
+    return record
+
+
+def require_same(settings: Settings, path: Path) -> None:
+    """Raise unless these settings continue the checkpoint's run; what an older record lacks cannot differ."""
+    recorded = read_record(path)["settings"]
+    given = dataclasses.asdict(settings)
+    names = {label: label.lstrip("-").replace("-", "_") for label in KEPT}
+    different = [
+        f"{label} {recorded[name]} but now {given[name]}"
+        for label, name in names.items()
+        if name in recorded and recorded[name] != given[name]
+    ]
+    if different:
+        raise CloudyPointsError(
+            f"The run in {path.parent} was started with {', '.join(different)}; "
+            "repeat the flags of the run, or start another folder."
+        )
+
+
+def restore(state: State, path: Path) -> dict[str, Any]:
+    """Read a checkpoint into a fresh `State`; return its record."""
+    record = read_record(path)
+    with safe_open(path, "pt") as file:
         groups: dict[str, dict[str, Tensor]] = {}
         for key in file.keys():  # noqa: SIM118 - not a mapping
             group, name = key.split(".", 1)
@@ -216,14 +256,13 @@ def restore(state: State, path: Path) -> None:
         moments.setdefault(int(index), {})[name] = value
     optimizer = state.optimizer.state_dict()
     state.optimizer.load_state_dict({**optimizer, "state": moments})
+    return record
 
 
 def load_averaged(path: Path) -> tuple[DepthNet, dict[str, Any]]:
     """The averaged model of a checkpoint and what the checkpoint says of its run."""
     state = start(DepthNet(), Settings())
-    restore(state, path)
-    with safe_open(path, "pt") as file:
-        record: dict[str, Any] = json.loads(file.metadata()["run"])
+    record = restore(state, path)
     return averaged(state), record
 
 

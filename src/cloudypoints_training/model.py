@@ -192,7 +192,7 @@ class Output(NamedTuple):
 
     log_depth: Tensor  # log of metres for a camera of FOCAL_CANONICAL_PX
     sky: Tensor  # logit, above SKY_THRESHOLD is sky
-    log_variance: Tensor  # log of the Laplace scale of log_depth
+    log_variance: Tensor  # of log_depth: log of the variance (2 * scale squared) of a Laplace density
 
 
 class DepthNet(nn.Module):

@@ -1,22 +1,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import torch
+import torch.nn.functional as F
 
+from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_ros.model_card import METADATA_KEY, ModelCard, card_path
+from cloudypoints_ros.pipeline import Pipeline
 from cloudypoints_training import export as exporting
+from cloudypoints_training.evaluate import Scene, predict
 from cloudypoints_training.export import (
-    ParityError,
     export,
     onnx_encoder,
     parity,
     session,
 )
-from cloudypoints_training.model import FOCAL_CANONICAL_PX, DepthNet, new_model
+from cloudypoints_training.model import FOCAL_CANONICAL_PX, SKY_THRESHOLD, DepthNet, Output, new_model
+from cloudypoints_training.scene_stream import letterbox
+from cloudypoints_training.scenes import draw
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +44,7 @@ def model() -> DepthNet:
 def exported(model: DepthNet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "street.onnx"
     assert export(model, path, "street", {"data": "none"}) < 1e-3
+    assert {p.name for p in path.parent.iterdir()} == {"street.onnx", "street.card.json"}
     return path
 
 
@@ -81,7 +88,7 @@ def test_a_wrong_graph_is_not_written(model: DepthNet, tmp_path: Path, monkeypat
 
     honest = exporting.fold_pads
     monkeypatch.setattr(exporting, "fold_pads", spoiled)
-    with pytest.raises(ParityError, match="differs from PyTorch"):
+    with pytest.raises(CloudyPointsError, match="differs from PyTorch"):
         export(model, tmp_path / "bad.onnx", "bad", {})
     assert list(tmp_path.iterdir()) == []
 
@@ -96,3 +103,25 @@ def test_frozen_encoder_through_onnxruntime(model: DepthNet) -> None:
 
 def test_parity_sees_other_weights(model: DepthNet, exported: Path) -> None:
     assert parity(new_model(), onnx.load(exported)) > 0.1
+
+
+class Smooth(torch.nn.Module):
+    """Depth and sky from the colours of blocks of 32 pixels: as smooth as what a trained network answers."""
+
+    def forward(self, image: torch.Tensor) -> Output:
+        blocks = F.interpolate(F.avg_pool2d(image, 32), scale_factor=16.0, mode="bilinear")
+        return Output(2.5 + blocks[:, 0:1], SKY_THRESHOLD + 4 * blocks[:, 2:3], blocks[:, 1:2])
+
+
+def test_scores_while_training_are_those_of_the_runtime(tmp_path: Path) -> None:
+    """`evaluate.predict` and `Pipeline.depth` agree, letterbox, focal length and sky included."""
+    drawn = draw(11, 569, 320)
+    image, depth = letterbox(drawn.image, drawn.depth)
+    model: Any = Smooth()
+    ours = predict(model, Scene(image, depth, drawn.camera.fx))[:, 3 : 3 + 569]
+    export(model, tmp_path / "smooth.onnx", "smooth", {})
+    theirs = Pipeline.open(tmp_path / "smooth.onnx").depth(drawn.image, drawn.camera).depth
+    assert 0.1 < np.isposinf(ours).mean() < 0.9
+    assert (np.isposinf(ours) == np.isposinf(theirs)).mean() > 0.99
+    both = np.isfinite(ours) & np.isfinite(theirs)
+    assert np.median(np.abs(ours[both] / theirs[both] - 1)) < 0.01

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ import torch
 
 from cloudypoints_ros.camera import Camera
 from cloudypoints_ros.errors import CloudyPointsError
+from cloudypoints_ros.preprocess import place
 from cloudypoints_training import scene_stream
 from cloudypoints_training.evaluate import Scene, draw_scenes, predict, validator
+from cloudypoints_training.export import SIZE
 from cloudypoints_training.fit import (
     CHECKPOINT,
     Settings,
@@ -23,10 +26,13 @@ from cloudypoints_training.fit import (
     load_averaged,
     move_average,
     open_log,
+    read_record,
+    require_same,
+    save,
     start,
 )
 from cloudypoints_training.model import FOCAL_CANONICAL_PX, new_model
-from cloudypoints_training.scene_stream import SceneStream
+from cloudypoints_training.scene_stream import SceneStream, letterbox
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,9 @@ def draw(seed: int, width: int, height: int, style: str | None = None) -> Pictur
 
 
 STREAM = SceneStream(draw, batch_pixels=3 * 96 * 64, pictures=((96, 64), (96, 40), (64, 64)))
-SETTINGS = Settings(steps=8, warmup_steps=2, workers=0, log_every=2, checkpoint_seconds=0.0)
+SETTINGS = Settings(
+    steps=8, batch_pixels=STREAM.batch_pixels, warmup_steps=2, workers=0, log_every=2, checkpoint_seconds=0.0
+)
 
 
 class Killed(Exception):
@@ -192,3 +200,60 @@ def test_two_runs_never_share_a_folder(tmp_path: Path) -> None:
         open_log(tmp_path)
     held.close()
     open_log(tmp_path).close()
+
+
+def test_a_run_is_resumed_with_its_own_settings_only(tmp_path: Path) -> None:
+    fit(fresh(), STREAM, SETTINGS, tmp_path)
+    assert read_record(tmp_path / CHECKPOINT)["settings"]["batch_pixels"] == STREAM.batch_pixels
+    other = dataclasses.replace(SETTINGS, steps=16, batch_pixels=7, weight_decay=0.5, seed=3)
+    with pytest.raises(CloudyPointsError) as caught:
+        fit(fresh(), STREAM, other, tmp_path, resume=True)
+    assert str(caught.value) == (
+        f"The run in {tmp_path} was started with --steps 8 but now 16, --seed 0 but now 3, "
+        "--batch-pixels 18432 but now 7, weight_decay 0.01 but now 0.5; "
+        "repeat the flags of the run, or start another folder."
+    )
+    for name, value in {"learning_rate": 1.0, "warmup_steps": 3, "gradient_norm": 9.0, "average_decay": 0.5}.items():
+        with pytest.raises(CloudyPointsError, match=f"{value:g}"):
+            require_same(dataclasses.replace(SETTINGS, **{name: value}), tmp_path / CHECKPOINT)
+    # How the work is spread and how often it is logged change no weight.
+    require_same(dataclasses.replace(SETTINGS, workers=5, threads=2, log_every=7), tmp_path / CHECKPOINT)
+
+
+def test_records_without_batch_pixels_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = dataclasses.asdict(SETTINGS)
+    del recorded["batch_pixels"]
+    with monkeypatch.context() as patch:
+        patch.setattr(dataclasses, "asdict", lambda settings: recorded)
+        save(start(fresh(), SETTINGS), SETTINGS, tmp_path / CHECKPOINT)
+    _, record = load_averaged(tmp_path / CHECKPOINT)
+    assert record["settings"] == recorded
+    require_same(SETTINGS, tmp_path / CHECKPOINT)
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
+    model = fresh()
+    with torch.no_grad():
+        model.decoder.head.weight.fill_(torch.nan)
+    with pytest.raises(CloudyPointsError, match=r"gradient is nan at step 0 .* lower --learning-rate"):
+        fit(model, STREAM, SETTINGS, tmp_path)
+
+
+def test_validation_leaves_out_scenes_without_truth() -> None:
+    model = start(fresh(), SETTINGS).model.eval()
+    known = draw_scenes(draw, None, 1)[0]
+    sky = Scene(known.image, np.full_like(known.depth, np.inf), known.focal_px)
+    scores = validator(a=[known], b=[sky, known])(model)
+    assert scores["a_raw"] == scores["b_raw"] > 0
+
+
+@pytest.mark.parametrize("size", [(640, 320), (569, 320), (640, 193), (427, 320)])
+def test_letterbox_is_that_of_the_runtime(size: tuple[int, int]) -> None:
+    width, height = size
+    image, depth = letterbox(np.full((height, width, 3), 9, np.uint8), np.ones((height, width), np.float32))
+    rows, columns = np.nonzero(np.isfinite(depth))
+    placement = place(width, height, SIZE, "letterbox")
+    assert image.shape[:2] == depth.shape == (placement.height, placement.width)
+    assert (columns.min(), rows.min()) == (placement.left, placement.top)
+    assert (np.ptp(columns) + 1, np.ptp(rows) + 1) == (placement.image_width, placement.image_height)
+    assert (placement.image_width, placement.image_height) == size

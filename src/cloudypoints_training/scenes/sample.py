@@ -93,7 +93,7 @@ def take_picture(
 
 
 def _sorted_by_distance(rows: np.ndarray, eye: np.ndarray, reach: float) -> np.ndarray:
-    """Nearest first, so that most of what is hidden is never tested; drops what the eye is inside of."""
+    """The primitives nearer than `reach`, nearest first, so that most of what is hidden is never tested."""
     offset = rows[:, p.CENTRE : p.CENTRE + 3] - eye
     size = np.linalg.norm(rows[:, p.HALF : p.HALF + 3], axis=1)
     distance = np.linalg.norm(offset, axis=1) - 0.5 * size

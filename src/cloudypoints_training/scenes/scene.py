@@ -81,7 +81,7 @@ def choose_camera(rng: np.random.Generator, width: int, height: int) -> Camera:
 def choose_view(
     rng: np.random.Generator, width: int, height: int, x: float, y: float, yaw: float, hood: float = 0.2
 ) -> View:
-    """A camera on a vehicle at (x, y), looking along `yaw`; the horizon lies at 25 to 65 % of the height."""
+    """A camera on a vehicle at (x, y), looking along `yaw`; the horizon lies at 28 to 62 % of the height."""
     camera = choose_camera(rng, width, height)
     eye = np.array([x, y, float(np.clip(1.5 * math.exp(rng.normal(0, 0.17)), 0.8, 2.5))])
     pitch = math.radians(float(np.clip(rng.normal(0.5, 2.2), -6, 6)))
