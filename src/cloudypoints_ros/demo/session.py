@@ -231,9 +231,10 @@ class _Session:
     # ---- children
 
     def _start(self, name: str, arguments: list[str], variables: dict[str, str], talks: bool = True) -> Child:
-        with _writing(self._options.out):
+        # A child that is not in the list yet would not be stopped, so Ctrl-C waits a moment.
+        with _writing(self._options.out), _delayed():
             child = Child(name, arguments, self._folder, variables, self._events, talks)
-        self._children.append(child)
+            self._children.append(child)
         return child
 
     def _follow(self, progress: Progress, task: Any, until: str) -> None:
@@ -325,6 +326,24 @@ def _work_folder(out: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _delayed() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until the end of this block (where Python lets us say so: in the main thread)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    earlier = [signal.signal(number, lambda number, _frame: came.append(number)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, earlier, strict=True):
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
