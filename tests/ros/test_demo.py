@@ -10,6 +10,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -513,11 +514,11 @@ def test_a_disk_that_is_too_slow_ends_the_recording(tmp_path: Path, monkeypatch:
     with pytest.raises(CloudyPointsError, match="The disk cannot keep up: 1 MB of recorded messages wait"):
         spool.put("/t", 4, message)
     assert len(spool.records) == 4
-    while spool._taken < 4 * len(message):  # the disk wakes up
-        os.read(reading, 1 << 20)
+    # The disk wakes up: somebody empties the pipe until it is closed.
+    threading.Thread(target=lambda: list(iter(lambda: os.read(reading, 1 << 20), b"")), daemon=True).start()
+    wait_for(lambda: spool._taken == 4 * len(message), "the pipe to be emptied", 20)
     spool.put("/t", 5, b"\0\1" + bytes(98))
     spool.finish()
-    os.close(reading)
 
 
 def test_spool_keeps_every_byte(tmp_path: Path) -> None:
