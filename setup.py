@@ -25,6 +25,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
         share("config"),
+        share("launch"),
     ],
     zip_safe=False,
     # In a ROS workspace the distribution brings the rest, and apt's OpenCV has no pip metadata: a console
@@ -46,6 +47,7 @@ setup(
         "test": [
             "pytest",
             "pytest-timeout",
+            "pytest-xdist",
             "hypothesis",
             "onnx",
             "mcap-ros2-support",

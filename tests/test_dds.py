@@ -50,8 +50,8 @@ def test_profile_is_put_in_force_for_both_generations() -> None:
 @pytest.mark.parametrize(
     ("environ", "text"),
     [
-        ({"FASTRTPS_DEFAULT_PROFILES_FILE": "/mine.xml"}, "Your Fast DDS profile /mine.xml (FASTRTPS_"),
-        ({"FASTDDS_DEFAULT_PROFILES_FILE": "/mine.xml"}, "Your Fast DDS profile /mine.xml (FASTDDS_"),
+        ({"FASTRTPS_DEFAULT_PROFILES_FILE": "/etc/passwd"}, "Your Fast DDS profile /etc/passwd (FASTRTPS_"),
+        ({"FASTDDS_DEFAULT_PROFILES_FILE": "/etc/passwd"}, "Your Fast DDS profile /etc/passwd (FASTDDS_"),
         ({"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}, "RMW_IMPLEMENTATION is rmw_cyclonedds_cpp"),
         ({"FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"}, "FASTDDS_BUILTIN_TRANSPORTS=UDPv4 is in force"),
     ],
@@ -124,3 +124,19 @@ def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
     file.write_text("")  # a folder cannot be made below a file, not even by root
     with pytest.raises(CloudyPointsError, match=rf"ROS cannot write its log to {file}/.ros/log; set ROS_LOG_DIR"):
         dds.check_log_directory({"HOME": str(file)})
+
+
+@pytest.mark.parametrize("domain", ["300", "abc", "-1"])
+def test_a_domain_that_does_not_exist(domain: str) -> None:
+    with pytest.raises(CloudyPointsError, match=f"ROS_DOMAIN_ID is '{domain}'; set it to a number from 0 to 101"):
+        dds.check_domain({"ROS_DOMAIN_ID": domain})
+
+
+def test_domains_that_exist() -> None:
+    for environ in ({}, {"ROS_DOMAIN_ID": ""}, {"ROS_DOMAIN_ID": "0"}, {"ROS_DOMAIN_ID": "232"}):
+        dds.check_domain(environ)
+
+
+def test_a_profile_that_is_no_file() -> None:
+    said = dds.apply_profile({dds.PROFILE_VARIABLES[0]: "/nowhere/profile.xml"})
+    assert "names /nowhere/profile.xml, which is no file" in said and "correct or unset" in said

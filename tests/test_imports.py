@@ -13,8 +13,10 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 PURE = ["camera", "files", "geometry", "metrics", "model_card", "model_files", "pipeline", "postprocess", "preprocess"]
 PURE += ["preview", "sources", "predict", "cli", "parameters", "errors", "engines"]
-PURE += ["run", "dds", "documentation", "inbox", "stats"]
-WITH_ROS = {"messages", "node", "subscription", "demo"}
+PURE += ["run", "dds", "documentation", "inbox", "stats", "timing", "notes", "health", "settings", "loader"]
+PURE += ["parameter_table", "mount", "regions", "scale"]
+PURE += ["doctor"]
+WITH_ROS = {"messages", "node", "subscription", "demo", "lane", "outputs", "diagnostics", "benchmark"}
 # matplotlib, but neither ROS nor torch
 PICTURES = {"picture"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +25,7 @@ def test_yaml_holds_every_default() -> None:
     flat = {}
     for key, value in nested.items():
         flat.update({f"{key}.{leaf}": v for leaf, v in value.items()} if isinstance(value, dict) else {key: value})
+    flat = {name: parameters.plain(value) for name, value in flat.items()}
     assert flat == parameters.defaults()
     assert {k: type(v) for k, v in flat.items()} == {k: type(v) for k, v in parameters.defaults().items()}
 
@@ -32,7 +33,8 @@ def test_yaml_holds_every_default() -> None:
 def test_tables_name_every_row() -> None:
     table, topics = parameters.markdown_table(), parameters.topics_markdown()
     for row in parameters.PARAMETERS:
-        assert f"| `{row.name}` | {row.type_name} |" in table and row.description in table
+        assert re.search(rf"\| `{re.escape(row.name)}`[^|]*\| {re.escape(row.type_name)} \|", table)
+        assert row.description in table
     for topic in parameters.TOPICS:
         assert f"| {topic.direction} | `{topic.name}` | `{topic.type_name}` |" in topics
     assert len({row.name for row in parameters.PARAMETERS}) == len(parameters.PARAMETERS)
@@ -64,11 +66,45 @@ def test_defaults_are_possible() -> None:
         ),
         ({"color.max_range": float("nan")}, "color.max_range is nan; expected 1 to 1000 metres."),
         ({"points.fields": "xyzi"}, "points.fields is 'xyzi'; expected one of xyz, xyzrgb, xyzirc."),
-        ({"depth_encoding": "mono8"}, "depth_encoding is 'mono8'; expected one of 32FC1, 16UC1."),
+        ({"depth.encoding": "mono8"}, "depth.encoding is 'mono8'; expected one of 32FC1, 16UC1."),
         (
             {"points.min_range": 200.0},
             "points.min_range is 200.0 and points.max_range 200.0; expected min_range below max_range.",
         ),
+        (
+            {"points.voxel_size": 0.1, "points.organised": True},
+            "points.voxel_size is 0.1 and points.organised true; expected one of them: cubes have no image grid.",
+        ),
+        (
+            {"points.max_height": 2.0},
+            "points.min_height or points.max_height is set but mount.height is 0; set mount.height to the camera's "
+            "metres above the road first.",
+        ),
+        (
+            {"scale.source": "camera_height", "cameras": ("a", "b"), "a.mount.height": 1.5},
+            "scale.source is camera_height but mount.height is 0; set mount.height or b.mount.height to the camera's "
+            "metres above the road first.",
+        ),
+        (
+            {"roi": (0, 0, 10)},
+            "roi is [0, 0, 10]; expected x, y, width, height in pixels, or four zeros for the whole image.",
+        ),
+        (
+            {"roi": (0, 0, 10, 0)},
+            "roi is [0, 0, 10, 0]; expected x, y, width, height in pixels, or four zeros for the whole image.",
+        ),
+        ({"roi": "all"}, "roi is 'all'; expected the type int[] such as [0, 0, 0, 0]."),
+        (
+            {"cameras": ("front", "/front")},
+            "cameras is ['front', '/front']; expected different names, such as [front, rear], or one empty name.",
+        ),
+        (
+            {"cameras": ("2nd",)},
+            "cameras has the name '2nd'; expected a ROS name: letters, digits and underscores, with / between its "
+            "parts, no part beginning with a digit.",
+        ),
+        ({"cameras": ()}, 'cameras is (); expected the type string[] such as [""].'),
+        ({"cameras": ("front",), "front.rectified": 1}, "front.rectified is 1; expected the type bool."),
     ],
 )
 def test_refusals_give_a_reason(change: dict[str, parameters.Value], text: str) -> None:
@@ -79,11 +115,21 @@ def test_unknown_names_are_left_to_ros() -> None:
     assert parameters.problem({**parameters.defaults(), "use_sim_time": True}) is None
 
 
-def test_every_parameter_is_read_by_the_node() -> None:
-    """A parameter that is declared and never read has no effect."""
-    source = (ROOT / "src" / "cloudypoints_ros" / "node.py").read_text(encoding="utf-8")
-    strings = {node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)}
-    assert {row.name for row in parameters.PARAMETERS} <= strings
+def test_a_camera_has_its_own_values_and_else_the_common_ones() -> None:
+    values = {**parameters.defaults(), "cameras": ("front", "side/left"), "rectified": True}
+    values |= {"front.rectified": False, "front.roi": None, "side.left.mount.height": 1.5}
+    front, left = (parameters.for_camera(values, camera) for camera in ("front", "side/left"))
+    assert parameters.problem(values) is None
+    assert (front["rectified"], front["roi"], front["mount.height"]) == (False, (0, 0, 0, 0), 0.0)
+    assert (left["rectified"], left["mount.height"]) == (True, 1.5)
+    assert set(front) == set(parameters.defaults())
+
+
+def test_topics_of_a_camera() -> None:
+    assert parameters.topic("image_raw", "") == "image_raw"
+    assert parameters.topic("image_raw", "side/left") == "side/left/image_raw"
+    assert parameters.topic("~/points", "") == "~/points"
+    assert parameters.topic("~/points", "/front") == "~/front/points"
 
 
 @pytest.mark.ros
@@ -94,5 +140,6 @@ def test_descriptors() -> None:
     assert (stride.type, stride.integer_range[0].from_value, stride.integer_range[0].to_value) == (2, 1, 64)
     far = rows["points.max_range"].floating_point_range[0]
     assert (far.from_value, far.to_value) == (0.1, 1000.0) and "[metres]" in rows["points.max_range"].description
-    assert "32FC1, 16UC1" in rows["depth_encoding"].additional_constraints
-    assert rows["model"].read_only and not rows["rectified"].read_only
+    assert "32FC1, 16UC1" in rows["depth.encoding"].additional_constraints
+    assert rows["autostart"].read_only and not rows["rectified"].read_only and not rows["cameras"].read_only
+    assert (rows["cameras"].type, rows["roi"].type) == (9, 7)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -32,6 +33,12 @@ DISTORTION_MODELS: dict[str, tuple[int, ...]] = {
 
 # A ray whose projection misses its own pixel by more than this lies where the lens model cannot be inverted.
 RAY_TOLERANCE_PX = 0.01
+
+# Beyond these the float32 of rays and points no longer tells pixels apart.
+MAX_FOCAL_PX, MIN_FOCAL_PX = 1e6, 1e-2
+MAX_CENTRE_PX = 1e5
+
+_BLIND_SAMPLES = 1 << 14
 
 CITYSCAPES_SIZE = (2048, 1024)
 
@@ -64,6 +71,13 @@ class Camera:
                 f"The camera's intrinsics are fx={self.fx} fy={self.fy} cx={self.cx} cy={self.cy}; the focal "
                 "lengths must be positive pixels. An uncalibrated camera publishes zeros: calibrate it or give "
                 "the intrinsics."
+            )
+        focal_lengths, centre = (self.fx, self.fy), max(abs(self.cx), abs(self.cy))
+        if min(focal_lengths) < MIN_FOCAL_PX or max(focal_lengths) > MAX_FOCAL_PX or centre > MAX_CENTRE_PX:
+            raise CloudyPointsError(
+                f"The camera's intrinsics are fx={self.fx} fy={self.fy} cx={self.cx} cy={self.cy}; expected pixels: "
+                f"focal lengths of {MIN_FOCAL_PX:g} to {MAX_FOCAL_PX:g} and a centre within {MAX_CENTRE_PX:g} of the "
+                "image's corner. Calibrate the camera again."
             )
         _check_distortion(self.model, self.d)
 
@@ -116,7 +130,7 @@ class Camera:
         """x/z and y/z in the optical frame of every ``stride``-th pixel of every ``stride``-th row.
 
         Two float32 arrays (ceil(H / stride), ceil(W / stride)), cached and read-only. NaN where the lens model
-        cannot be inverted (far corners of a strong distortion).
+        cannot be inverted (far corners of a strong distortion); CloudyPointsError where that is everywhere.
         """
         return _rays(self, stride)
 
@@ -294,7 +308,7 @@ def _check_distortion(model: str, d: tuple[float, ...]) -> None:
 
 def _shifted_matrix(m: tuple[float, ...], columns: int, x: int, y: int) -> tuple[float, ...]:
     rows = np.array(m, np.float64).reshape(3, columns)
-    if rows[2, 2] == 0:  # an unset matrix stays unset
+    if not rows.any():  # an unset matrix stays unset
         return m
     rows[0, 2] -= x
     rows[1, 2] -= y
@@ -303,7 +317,7 @@ def _shifted_matrix(m: tuple[float, ...], columns: int, x: int, y: int) -> tuple
 
 def _resized_matrix(m: tuple[float, ...], columns: int, sx: float, sy: float) -> tuple[float, ...]:
     rows = np.array(m, np.float64).reshape(3, columns)
-    if rows[2, 2] == 0:
+    if not rows.any():
         return m
     half = np.array([0.5, 0.5])
     rows[:2, 2] += half
@@ -313,7 +327,7 @@ def _resized_matrix(m: tuple[float, ...], columns: int, sx: float, sy: float) ->
     return tuple(float(v) for v in rows.ravel())
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def _rays(camera: Camera, stride: int) -> tuple[Array, Array]:
     u = np.arange(0, camera.width, stride, dtype=np.float64)
     v = np.arange(0, camera.height, stride, dtype=np.float64)
@@ -326,15 +340,22 @@ def _rays(camera: Camera, stride: int) -> tuple[Array, Array]:
     pixels = np.stack(np.meshgrid(u, v), -1).reshape(-1, 1, 2)
     xy = _undistorted(camera, pixels).astype(np.float32)
     x, y = (np.ascontiguousarray(xy[:, i]).reshape(shape) for i in (0, 1))
+    if np.isnan(x).all():
+        raise CloudyPointsError(
+            f"The lens model {camera.model} with the coefficients {camera.d} cannot be inverted at any pixel, so there "
+            "are no rays; calibrate the camera again, or rectify the image and set rectified to true."
+        )
     x.flags.writeable = y.flags.writeable = False
     return x, y
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def _blind(camera: Camera) -> bool:
-    # A sparse grid and the outermost pixels: a lens fails at its rim, and not between its neighbours.
-    u = np.unique(np.append(np.arange(0, camera.width, 16), camera.width - 1)).astype(np.float64)
-    v = np.unique(np.append(np.arange(0, camera.height, 16), camera.height - 1)).astype(np.float64)
+    # Every pixel of a small image; of a large one a grid and the outermost pixels: a lens fails at its rim, and between
+    # its neighbours only if its model is nonsense.
+    step = math.ceil(math.sqrt(camera.width * camera.height / _BLIND_SAMPLES))
+    u = np.unique(np.append(np.arange(0, camera.width, step), camera.width - 1)).astype(np.float64)
+    v = np.unique(np.append(np.arange(0, camera.height, step), camera.height - 1)).astype(np.float64)
     return bool(np.isnan(_undistorted(camera, np.stack(np.meshgrid(u, v), -1).reshape(-1, 1, 2))).any())
 
 
@@ -346,7 +367,9 @@ def _undistorted(camera: Camera, uv: Array) -> Array:
         xy = cv2.fisheye.undistortPoints(uv, camera.matrix, d, None, None, None, stop)
     else:
         xy = cv2.undistortPointsIter(uv, camera.matrix, d, None, None, stop)
-    xy = np.asarray(xy, np.float64).reshape(-1, 2)
+    # As float32, as which they are used: a violent lens model magnifies even that rounding.
+    with np.errstate(over="ignore"):
+        xy = np.asarray(xy, np.float64).reshape(-1, 2).astype(np.float32).astype(np.float64)
     points = np.concatenate([xy, np.ones((len(xy), 1))], 1)
     with np.errstate(invalid="ignore", over="ignore"):
         miss = np.abs(camera.project(points) - uv.reshape(-1, 2)).max(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 from cloudypoints_ros.errors import CloudyPointsError
@@ -18,6 +18,9 @@ LOCAL_PROFILES = ("DEFAULT_FASTRTPS_PROFILES.xml", "DEFAULT_FASTDDS_PROFILES.xml
 
 # A segment of 64 MiB (the profile) for the node, one for the camera driver and one for a viewer.
 SHARED_MEMORY_BYTES = 3 * (64 << 20)
+
+# The last domain whose ports exist; those from 102 to 214 may meet ports that Linux hands out.
+MAX_DOMAIN = 232
 
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
@@ -35,6 +38,11 @@ def apply_profile(environ: MutableMapping[str, str] | None = None) -> str:
     if rmw and not rmw.startswith("rmw_fastrtps"):
         return f"RMW_IMPLEMENTATION is {rmw}, so no Fast DDS profile is used."
     for variable in PROFILE_VARIABLES:
+        if environ.get(variable) and not Path(environ[variable]).is_file():
+            return (
+                f"{variable} names {environ[variable]}, which is no file, so Fast DDS's own settings stay and large "
+                f"messages are slow; correct or unset {variable}."
+            )
         if environ.get(variable):
             return f"Your Fast DDS profile {environ[variable]} ({variable}) is in force."
     for name in LOCAL_PROFILES:
@@ -77,6 +85,15 @@ def keep_buffers() -> bool:
     # Older glibc refuses more than 32 MiB.
     kept = mallopt(M_MMAP_THRESHOLD, 1 << 30) or mallopt(M_MMAP_THRESHOLD, 32 << 20)
     return bool(kept) and bool(mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def check_domain(environ: Mapping[str, str] | None = None) -> None:
+    """CloudyPointsError when ROS_DOMAIN_ID is no domain: Fast DDS would end the process without a word of ours."""
+    text = (os.environ if environ is None else environ).get("ROS_DOMAIN_ID", "")
+    if text and not (text.isdecimal() and int(text) <= MAX_DOMAIN):
+        raise CloudyPointsError(
+            f"ROS_DOMAIN_ID is '{text}'; set it to a number from 0 to 101, the same as the camera's."
+        )
 
 
 def check_log_directory(environ: MutableMapping[str, str] | None = None) -> Path:

@@ -1,4 +1,4 @@
-"""What waits between the ROS callbacks and the worker: one image, and the calibrations it may need."""
+"""What waits between the ROS callbacks and a worker: the newest image of each camera, and the calibrations."""
 
 from __future__ import annotations
 
@@ -12,28 +12,32 @@ SIZES_KEPT = 8
 STAMPS_KEPT = 64
 
 
-class Mailbox:
-    """One slot between the ROS callback and the worker; the newest message wins."""
+class Inbox:
+    """One slot per camera; the newest message of each wins, and the cameras take turns."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._item: Any = None
+        self._slots: OrderedDict[str, Any] = OrderedDict()  # whose turn is next comes first
         self._closed = False
 
-    def put(self, item: Any) -> bool:
+    def put(self, camera: str, item: Any) -> bool:
         """Leave a message; whether it displaced one that nobody had taken."""
         with self._condition:
-            displaced = self._item is not None
-            self._item = item
+            displaced = self._slots.get(camera) is not None
+            self._slots[camera] = item
             self._condition.notify()
             return displaced
 
-    def take(self) -> Any:
-        """Wait for a message; None once the box is closed."""
+    def take(self) -> tuple[str, Any] | None:
+        """Wait for a message: of the cameras that have one, the one served longest ago. None once closed."""
         with self._condition:
-            self._condition.wait_for(lambda: self._closed or self._item is not None)
-            item, self._item = self._item, None
-            return None if self._closed else item
+            self._condition.wait_for(lambda: self._closed or any(v is not None for v in self._slots.values()))
+            if self._closed:
+                return None
+            camera = next(name for name, item in self._slots.items() if item is not None)
+            item, self._slots[camera] = self._slots[camera], None
+            self._slots.move_to_end(camera)
+            return camera, item
 
     def close(self) -> None:
         with self._condition:

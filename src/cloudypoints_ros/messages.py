@@ -8,6 +8,7 @@ owns, because assigning an ndarray to ``msg.data`` copies element by element (hu
 from __future__ import annotations
 
 import array
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from cloudypoints_ros.geometry import LAYOUTS, Cloud
 Array = npt.NDArray[Any]
 
 DEPTH_ENCODINGS = ("32FC1", "16UC1")
+
+# More than any camera has. The header of a broken image may claim more, and its decoder then takes gigabytes.
+MAX_COMPRESSED_PIXELS = 1 << 27
 
 
 @dataclass(frozen=True)
@@ -106,18 +110,56 @@ def decode(msg: Image) -> Picture:
 
 
 def decode_compressed(msg: CompressedImage) -> Picture:
-    """The picture of a JPEG or PNG message, order "bgr". CloudyPointsError when it cannot be decoded."""
+    """The picture of a JPEG or PNG message, order "bgr". CloudyPointsError when it cannot be decoded.
+
+    ``msg.format`` is not asked: the data say what they are.
+    """
     data = np.frombuffer(msg.data, np.uint8)
+    width, height = claimed_size(data.tobytes()) or (0, 0)
+    if width * height > MAX_COMPRESSED_PIXELS:
+        raise CloudyPointsError(
+            f"A compressed image of {data.size} bytes with format '{msg.format}' claims {width}x{height} pixels; "
+            f"expected at most {MAX_COMPRESSED_PIXELS}. Check the publisher, or set image_transport to raw."
+        )
     image = None
-    if data.size:
+    if width * height:
         # A camera does not turn its stream by EXIF, and camera_info describes the stored pixels.
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        with contextlib.suppress(cv2.error):
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise CloudyPointsError(
             f"A compressed image of {data.size} bytes with format '{msg.format}' could not be decoded; expected an "
             "intact JPEG or PNG. Check the publisher, or set image_transport to raw."
         )
     return Picture(np.asarray(image), "bgr")
+
+
+def claimed_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height that the header of a JPEG or PNG claims; None for anything else, and for one that is cut off.
+
+    Older OpenCV decodes what there is of a JPEG that is cut off, and the rest is grey. JPEG: ITU-T T.81, annex B;
+    PNG: its IHDR comes first.
+    """
+    if data.startswith(b"\x89PNG\r\n\x1a\n") and data[12:16] == b"IHDR":
+        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    at, size = 2, None
+    while data.startswith(b"\xff\xd8") and at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # a fill byte
+            at += 1
+            continue
+        if marker == _START_OF_SCAN:
+            return size if data.find(_END_OF_IMAGE, at) > 0 else None
+        if marker in _START_OF_FRAME:
+            height, width = int.from_bytes(data[at + 5 : at + 7], "big"), int.from_bytes(data[at + 7 : at + 9], "big")
+            size = width, height
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
+
+
+_START_OF_SCAN = 0xDA
+_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_END_OF_IMAGE = b"\xff\xd9"
 
 
 def calibration(msg: CameraInfo) -> Calibration:
@@ -155,7 +197,7 @@ def depth_message(depth: Array, header: Any, encoding: str = "32FC1", reuse: Ima
     """
     if encoding not in DEPTH_ENCODINGS:
         raise CloudyPointsError(
-            f"The depth encoding is '{encoding}'; expected {' or '.join(DEPTH_ENCODINGS)}. Set depth_encoding."
+            f"The depth encoding is '{encoding}'; expected {' or '.join(DEPTH_ENCODINGS)}. Set depth.encoding."
         )
     too_far = 0
     if encoding == "32FC1":

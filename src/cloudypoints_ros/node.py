@@ -1,7 +1,7 @@
 """The ROS 2 node: camera images in, depth, its calibration, a cloud and a preview out.
 
-Callbacks only keep the newest message. One worker thread decodes, runs the pipeline and publishes, so a slow model
-never makes a queue: the latest frame wins and what it displaced is counted.
+Callbacks only keep the newest message of each camera. One worker thread takes them in turn, runs the pipeline and
+publishes, so a slow model never makes a queue: the latest frame wins and what it displaced is counted.
 """
 
 from __future__ import annotations
@@ -11,36 +11,35 @@ import json
 import os
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy._rclpy_pybind11 import RCLError, RCLInvalidROSArgsError, UnknownROSArgsError
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.utilities import remove_ros_args
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
-from cloudypoints_ros import dds, messages, parameters
+from cloudypoints_ros import dds, diagnostics, parameters
 from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_ros.files import replacing
-from cloudypoints_ros.geometry import CloudOptions, cloud
-from cloudypoints_ros.inbox import STAMPS_KEPT, Calibrations, Mailbox
-from cloudypoints_ros.parameters import Value
-from cloudypoints_ros.pipeline import DepthFrame, Pipeline
-from cloudypoints_ros.preview import colorize
-from cloudypoints_ros.stats import Laps, Stats
-from cloudypoints_ros.subscription import FollowingSubscription
+from cloudypoints_ros.health import Status
+from cloudypoints_ros.inbox import Inbox
+from cloudypoints_ros.lane import CameraLane
+from cloudypoints_ros.loader import Loader
+from cloudypoints_ros.notes import Level, Notes
+from cloudypoints_ros.parameter_table import UNCONFIGURED, Value
+from cloudypoints_ros.pipeline import Pipeline, usable_card
+from cloudypoints_ros.settings import CameraSettings, ModelSettings, Thresholds
 
 REPORT_S = 5.0
-QOS_POLL_S = 0.25
-QUEUE_DEPTH = 2
+POLL_S = 0.25
 
 
 class DepthNode(LifecycleNode):
@@ -52,28 +51,27 @@ class DepthNode(LifecycleNode):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("cloudypoints", **options)
-        self.stats = Stats()
         self.failure: CloudyPointsError | None = None  # why the last configuration failed
-        self._said: dict[str, float] = {}
         self._values = parameters.declare(self)
-        self._cloud_options = _cloud_options(self._values)
+        self._thresholds = Thresholds.of(self._values)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._take_parameters)
 
+        self._notes = Notes(self.get_logger().error)
         self._stats_file: Path | None = None
         self._pipeline: Pipeline | None = None
-        self._depth_pub: Any = None
-        self._info_pub: Any = None
-        self._points_pub: Any = None
-        self._color_pub: Any = None
-        # Publishing serialises before it returns, so one message per topic is filled again and again.
-        self._depth_msg, self._color_msg, self._points_msg = Image(), Image(), PointCloud2()
-        self._calibrations = Calibrations()
-        self._mailbox: Mailbox | None = None
+        self._model: ModelSettings | None = None  # what self._pipeline was made of
+        self._loader = Loader()
+        self._lanes: dict[str, CameraLane] = {}
+        self._inbox: Inbox | None = None
         self._worker: threading.Thread | None = None
-        self._image_sub: FollowingSubscription | None = None
-        self._info_sub: FollowingSubscription | None = None
         self._timers_of_activity: list[Any] = []
+
+        # Not the node's clock: with use_sim_time that one stands still until a bag plays.
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._diagnostics_pub = self.create_publisher(DiagnosticArray, diagnostics.TOPIC, 10)
+        self._diagnostics_timer: Any = None
+        self._time_diagnostics()
 
     @property
     def autostart(self) -> bool:
@@ -85,42 +83,36 @@ class DepthNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model, offer the topics. A failure leaves the node unconfigured, ready to try again."""
         self.failure = None
-        model = str(self._values["model"])
+        values = self._values
         try:
-            self._stats_file = _stats_file(str(self._values["stats_file"]))
-            pipeline = Pipeline.open(
-                Path(model) if model else None, str(self._values["engine"]), int(self._values["threads"])
-            )
+            self._stats_file = _stats_file(str(values["stats_file"]))
+            cameras = _cameras(values)
+            settings = {camera: CameraSettings.of(values, camera) for camera in cameras}
+            model = ModelSettings.of(values)
+            pipeline = Pipeline.open(model.path, model.engine, model.threads, _scaled(values))
             self.get_logger().info(f"Model {pipeline.card.name} on {pipeline.engine.name}; warming up.")
             pipeline.warm_up()
         except CloudyPointsError as error:
             self.failure = error
             self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
-        self._pipeline = pipeline
-        self._depth_pub = self.create_lifecycle_publisher(Image, "~/depth/image_raw", QUEUE_DEPTH)
-        self._info_pub = self.create_lifecycle_publisher(CameraInfo, "~/depth/camera_info", QUEUE_DEPTH)
-        self._points_pub = self.create_lifecycle_publisher(PointCloud2, "~/points", QUEUE_DEPTH)
-        self._color_pub = self.create_lifecycle_publisher(Image, "~/depth/color", QUEUE_DEPTH)
+        self._pipeline, self._model = pipeline, model
+        self._lanes = {camera: CameraLane(self, camera, settings[camera]) for camera in cameras}
+        for lane in self._lanes.values():
+            lane.open(str(values["qos.output"]), int(str(values["qos.output_depth"])))
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and start the worker."""
         super().on_activate(state)
-        self._mailbox = Mailbox()
-        self._worker = threading.Thread(
-            target=self._work, args=(self._mailbox,), name="cloudypoints worker", daemon=True
-        )
+        self._inbox = Inbox()
+        self._worker = threading.Thread(target=self._work, args=(self._inbox,), name="cloudypoints worker", daemon=True)
         self._worker.start()
-        compressed = self._values["image_transport"] == "compressed"
-        kind, topic = (CompressedImage, "image_raw/compressed") if compressed else (Image, "image_raw")
-        self._image_sub = FollowingSubscription(self, kind, topic, self._on_image, QUEUE_DEPTH)
-        self._info_sub = FollowingSubscription(self, CameraInfo, "camera_info", self._on_camera_info, STAMPS_KEPT)
-        # Not the node's clock: with use_sim_time that one stands still until a bag plays.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        for lane in self._lanes.values():
+            lane.start(self._inbox)
         self._timers_of_activity = [
-            self.create_timer(QOS_POLL_S, self._follow_publishers, clock=steady),
-            self.create_timer(REPORT_S, self._report, clock=steady),
+            self.create_timer(POLL_S, self._poll, clock=self._steady),
+            self.create_timer(REPORT_S, self._report, clock=self._steady),
         ]
         return TransitionCallbackReturn.SUCCESS
 
@@ -143,162 +135,165 @@ class DepthNode(LifecycleNode):
     def close(self) -> None:
         """Stop in whatever state, and write the statistics file; the node can then be destroyed."""
         self._stop()
-        if self._stats_file is not None:
-            try:
-                with replacing(self._stats_file) as partial:
-                    partial.write_text(json.dumps(self.stats.record(), indent=1) + "\n", encoding="utf-8")
-            except CloudyPointsError as error:
-                print(f"depth_node: {error}", file=sys.stderr)
+        self._write_stats()
 
     def _stop(self) -> None:
         for timer in self._timers_of_activity:
             self.destroy_timer(timer)
         self._timers_of_activity = []
-        for subscription in (self._image_sub, self._info_sub):
-            if subscription is not None:
-                subscription.close()
-        self._image_sub = self._info_sub = None
-        if self._mailbox is not None and self._worker is not None:
-            self._mailbox.close()
+        for lane in self._lanes.values():
+            lane.stop()
+        if self._inbox is not None and self._worker is not None:
+            self._inbox.close()
             self._worker.join(timeout=10.0)
-        self._mailbox = self._worker = None
-        # Calibrations that came before a pause may be wrong after it.
-        self._calibrations = Calibrations()
+        self._inbox = self._worker = None
 
     def _release(self) -> None:
-        for publisher in (self._depth_pub, self._info_pub, self._points_pub, self._color_pub):
-            if publisher is not None:
-                self.destroy_lifecycle_publisher(publisher)
-        self._depth_pub = self._info_pub = self._points_pub = self._color_pub = None
-        self._pipeline = None
+        self._write_stats()
+        for lane in self._lanes.values():
+            lane.close()
+        self._lanes = {}
+        self._loader.cancel()
+        self._pipeline = self._model = None
 
-    # ---- in
-
-    def _follow_publishers(self) -> None:
-        for subscription in (self._image_sub, self._info_sub):
-            if subscription is not None:
-                subscription.follow()
-
-    def _on_image(self, msg: Any) -> None:
-        if self._mailbox is None:
-            return  # deactivated while this message was on its way
-        self.stats.count("received")
-        if self._mailbox.put((msg, time.perf_counter())):
-            self.stats.count("dropped")
-
-    def _on_camera_info(self, msg: CameraInfo) -> None:
+    def _write_stats(self) -> None:
+        path, self._stats_file = self._stats_file, None
+        if path is None:
+            return
+        record = {"cameras": {name: lane.stats.record() for name, lane in self._lanes.items()}}
         try:
-            self._calibrations.add(_stamp(msg), messages.calibration(msg).folded())
-        except (CloudyPointsError, ValueError, ZeroDivisionError) as error:
-            self._say("camera_info", f"This camera_info cannot be used: {error}")
+            with replacing(path) as partial:
+                partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        except CloudyPointsError as error:
+            print(f"depth_node: {error}", file=sys.stderr)
 
     # ---- the worker
 
-    def _work(self, mailbox: Mailbox) -> None:
-        while (item := mailbox.take()) is not None:
-            try:
-                outcome = self._frame(*item)
-            except Exception as error:  # one bad frame must not end the node
-                if not self.context.ok():
-                    return
-                outcome = "failed"
-                reason = str(error) if isinstance(error, CloudyPointsError) else f"{type(error).__name__}: {error}"
-                self._say("frame", f"A frame failed: {reason}")
-                self.get_logger().debug(traceback.format_exc())
-            self.stats.count(outcome)
+    def _work(self, inbox: Inbox) -> None:
+        while (item := inbox.take()) is not None:
+            camera, arrived = item
+            pipeline = self._pipeline
+            assert pipeline is not None  # the worker runs only while active
+            self._lanes[camera].work(pipeline, arrived)
 
-    def _frame(self, msg: Any, arrived: float) -> str:
-        """Decode, compute and publish one image; how it ended, as a name of :class:`Stats`."""
-        pipeline = self._pipeline
-        assert pipeline is not None and self._info_sub is not None  # the worker runs only while active
-        wants_depth = self._depth_pub.get_subscription_count() > 0
-        wants_points = self._points_pub.get_subscription_count() > 0
-        wants_color = self._color_pub.get_subscription_count() > 0
-        wants_info = self._info_pub.get_subscription_count() > 0
-        if not (wants_depth or wants_points or wants_color or wants_info):
-            return "idle"
-        if self._calibrations.empty:
-            topic = self._info_sub.topic_name
-            self._say(
-                "no camera_info",
-                f"Images arrive but no camera_info on {topic}, so there are no metres; publish it there or remap "
-                "camera_info.",
-            )
-            return "waiting"
-
-        values, options = self._values, self._cloud_options
-        laps = Laps(arrived)
-        picture = messages.decode_compressed(msg) if isinstance(msg, CompressedImage) else messages.decode(msg)
-        laps.lap("decode")
-        header, image = msg.header, picture.image
-        height, width = image.shape[:2]
-        calibration = self._calibrations.find(_stamp(msg), width, height)
-        downscale = int(values["depth_downscale"])
-        size = (max(1, width // downscale), max(1, height // downscale))
-        frame: DepthFrame | None = None
-        if wants_depth or wants_points or wants_color:
-            camera = calibration.camera(bool(values["rectified"]))
-            frame = pipeline.depth(image, camera, picture.order, size)
-            laps.add(frame.times_ms)
-        if frame is not None and wants_depth:
-            depth_msg, too_far = messages.depth_message(
-                frame.depth, header, str(values["depth_encoding"]), self._depth_msg
-            )
-            self._depth_pub.publish(depth_msg)
-            self.stats.count("too_far_pixels", too_far)
-        if wants_info:  # right after the depth it belongs to, for those who wait for both
-            self._info_pub.publish(messages.camera_info(calibration.resized(*size), header))
-        if wants_depth or wants_info:
-            laps.lap("depth")
-        if frame is not None and wants_points:
-            if size != (width, height):
-                image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-            packed = cloud(frame.depth, frame.camera, image, picture.order, options)
-            self._points_pub.publish(messages.cloud_message(packed, header, self._points_msg))
-            laps.lap("points")
-        if frame is not None and wants_color:
-            preview = colorize(frame.depth, float(values["color.max_range"]))
-            self._color_pub.publish(messages.image_message(preview, header, "bgr8", self._color_msg))
-            laps.lap("color")
-        self.stats.add_times(laps.finish())
-        return "published"
-
-    # ---- parameters and reports
+    # ---- parameters
 
     def _check_parameters(self, changes: Sequence[Any]) -> SetParametersResult:
-        values = {**self._values, **{change.name: change.value for change in changes}}
-        reason = parameters.problem(values)
+        new = {change.name: parameters.plain(change.value) for change in changes}
+        reason = self._refusal({name: value for name, value in new.items() if value != self._values.get(name)})
         return SetParametersResult(successful=reason is None, reason=reason or "")
 
+    def _refusal(self, new: Mapping[str, Value]) -> str | None:
+        """Why these values cannot be taken now, in a sentence."""
+        for name in new:
+            row = parameters.row_of(name)
+            if row is not None and row.when == UNCONFIGURED and self._pipeline is not None:
+                return (
+                    f"{name} can be set only while the node is unconfigured; deactivate and clean up first, or give it "
+                    "at start."
+                )
+        values = {**self._values, **new}
+        reason = parameters.problem(values)
+        if reason is not None or self._pipeline is None:
+            return reason
+        try:
+            for camera in self._lanes:
+                CameraSettings.of(values, camera)
+            usable_card(ModelSettings.of(values).path, _scaled(values))
+        except CloudyPointsError as error:
+            return str(error)
+        return None
+
     def _take_parameters(self, changes: Sequence[Any]) -> None:
-        known = {change.name: change.value for change in changes if change.name in self._values}
-        self._values = {**self._values, **known}
-        self._cloud_options = _cloud_options(self._values)
+        new = {c.name: parameters.plain(c.value) for c in changes if parameters.row_of(c.name) is not None}
+        old, self._values = self._values, {**self._values, **new}
+        values = self._values
+        self._thresholds = Thresholds.of(values)
+        if values["diagnostics.period"] != old["diagnostics.period"]:
+            self._time_diagnostics()
+        if values["cameras"] != old["cameras"]:
+            self._values = {**values, **parameters.declare_cameras(self, values["cameras"])}
+        if self._pipeline is None:
+            return
+        for camera, lane in self._lanes.items():
+            lane.change(CameraSettings.of(values, camera))
+        model = ModelSettings.of(values)
+        if model != (self._loader.loading or self._model):
+            self._loader.start(model, _scaled(values))
+            self.get_logger().info(f"Loading the model {model.path or 'that comes along'} beside the one at work.")
+
+    def _swap(self) -> None:
+        """Work on with the model that has been loaded, or say why not and take its parameters back."""
+        loaded = self._loader.take()
+        if loaded is None or self._pipeline is None or self._model is None:
+            return
+        if loaded.pipeline is not None:
+            self._pipeline, self._model = loaded.pipeline, loaded.settings
+            self._notes.clear("model")
+            self.get_logger().info(f"Model {loaded.pipeline.card.name} on {loaded.pipeline.engine.name} works now.")
+            return
+        self._notes.add(
+            "model", Level.ERROR, f"{loaded.error} The model {self._pipeline.card.name} works on; model, engine and "
+            "threads are as they were.",
+        )  # fmt: skip
+        model = self._model
+        self.set_parameters(
+            [
+                Parameter("model", value="" if model.path is None else str(model.path)),
+                Parameter("engine", value=model.engine),
+                Parameter("threads", value=model.threads),
+            ]
+        )
+
+    # ---- reports
+
+    def _poll(self) -> None:
+        for lane in self._lanes.values():
+            lane.follow()
+        self._swap()
 
     def _report(self) -> None:
-        assert self._image_sub is not None  # the timer lives only while active
-        line = self.stats.line()
-        if line is not None:
-            self.get_logger().info(line)
-            return
-        topic = self._image_sub.topic_name
-        publishers = self.count_publishers(topic)
-        if publishers == 0:
-            self._say("silence", f"No image yet: nobody publishes {topic}; start the camera or remap.")
-        else:
-            self._say(
-                "silence",
-                f"No image for {REPORT_S:g} s on {topic} ({publishers} publishing, subscribed "
-                f"{self._image_sub.words}). Large best-effort images need shared memory: let the camera publish "
-                f"reliable or give its process the Fast DDS profile {dds.PROFILE}.",
-            )
+        for name, lane in self._lanes.items():
+            if (line := lane.stats.window().line) is not None:
+                self.get_logger().info(f"{name}: {line}" if name else line)
 
-    def _say(self, key: str, text: str) -> None:
-        """Warn, at most once per REPORT_S for each key."""
-        now = time.monotonic()
-        if now - self._said.get(key, -REPORT_S) >= REPORT_S * 0.99:
-            self._said[key] = now
-            self.get_logger().warning(text)
+    def _time_diagnostics(self) -> None:
+        if self._diagnostics_timer is not None:
+            self.destroy_timer(self._diagnostics_timer)
+        period = float(str(self._values["diagnostics.period"]))
+        self._diagnostics_timer = self.create_timer(period, self._diagnose, clock=self._steady)
+
+    def _diagnose(self) -> None:
+        clock = "sim time" if self.get_clock().ros_time_is_active else "system time"
+        statuses = [self._engine_status()]
+        if self._worker is not None:
+            statuses += [lane.status(self._thresholds, clock) for lane in self._lanes.values()]
+        stamp = self.get_clock().now().to_msg()
+        self._diagnostics_pub.publish(diagnostics.diagnostic_array(statuses, stamp, self.get_fully_qualified_name()))
+
+    def _engine_status(self) -> Status:
+        name = f"{self.get_name()}: engine"
+        pipeline, model, loading = self._pipeline, self._model, self._loader.loading
+        if pipeline is None or model is None:
+            if self.failure is not None:
+                return Status(name, Level.ERROR, str(self.failure))
+            return Status(name, Level.STALE, "The node is not configured.")
+        output = pipeline.card.output
+        values = {
+            "model": pipeline.card.name,
+            "file": str(model.path or "embedded"),
+            "licence": pipeline.card.licence,
+            "engine": pipeline.engine.name,
+            "precision": pipeline.engine.precision,
+            "output": f"{output.quantity}, {output.unit}",
+            "scale source": str(self._values["scale.source"]),
+            "loading": "nothing" if loading is None else f"{loading.path or 'embedded'} on {loading.engine}",
+            "state": "inactive" if self._worker is None else "active",
+        }
+        notes = self._notes.current()
+        if notes:
+            return Status(name, notes[0].level, notes[0].text, values)
+        return Status(name, Level.OK, f"{pipeline.card.name} on {pipeline.engine.name}.", values)
 
 
 def _start(node: DepthNode) -> None:
@@ -309,22 +304,19 @@ def _start(node: DepthNode) -> None:
         raise CloudyPointsError("The node could not be activated; its log says why.")
 
 
+def _cameras(values: Mapping[str, Value]) -> list[str]:
+    cameras = values["cameras"]
+    assert isinstance(cameras, tuple)
+    return [str(camera) for camera in cameras]
+
+
+def _scaled(values: Mapping[str, Value]) -> bool:
+    """Whether metres come from elsewhere than the card."""
+    return values["scale.source"] != "card"
+
+
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
-
-
-def _stamp(msg: Any) -> tuple[int, int]:
-    return msg.header.stamp.sec, msg.header.stamp.nanosec
-
-
-def _cloud_options(values: Mapping[str, Value]) -> CloudOptions:
-    return CloudOptions(
-        fields=str(values["points.fields"]),
-        stride=int(values["points.stride"]),
-        organised=bool(values["points.organised"]),
-        min_range_m=float(values["points.min_range"]),
-        max_range_m=float(values["points.max_range"]),
-    )
 
 
 def _stats_file(text: str) -> Path | None:
@@ -353,6 +345,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         profile = dds.apply_profile()
         dds.keep_buffers()
         dds.check_log_directory()
+        dds.check_domain()
         try:
             parser.parse_args(remove_ros_args(arguments)[1:])
             rclpy.init(args=arguments)

@@ -1,130 +1,16 @@
-"""The node's parameters and topics, each said once: declaration, config/depth.yaml, README and tests read these.
+"""What is done with the table of parameters: declaring, checking, and writing config/depth.yaml and the README.
 
-The tables need no ROS; only :func:`declare` and :func:`descriptor` import it.
+Only :func:`declare` and what it calls import ROS.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cloudypoints_ros.errors import CloudyPointsError
-
-Value = bool | int | float | str
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One row. The type is the default's; ``low`` and ``high`` are inclusive; no ``choices`` means any value."""
-
-    name: str
-    default: Value
-    description: str
-    unit: str = ""
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-    read_only: bool = False
-
-    @property
-    def type_name(self) -> str:
-        return {bool: "bool", int: "int", float: "double", str: "string"}[type(self.default)]
-
-    @property
-    def allowed(self) -> str:
-        """The range or the choices, in words; empty when anything goes."""
-        if self.choices:
-            return ", ".join(self.choices)
-        if self.low is not None and self.high is not None:
-            return f"{self.low:g} to {self.high:g}"
-        return ""
-
-
-@dataclass(frozen=True)
-class Topic:
-    """One row: ``direction`` is "in" or "out", ``name`` as before remapping."""
-
-    direction: str
-    name: str
-    type_name: str
-    description: str
-
-
-PARAMETERS: tuple[Parameter, ...] = (
-    Parameter(
-        "model", "", "Path of the ONNX model, its card beside it; empty takes the one that comes along", read_only=True
-    ),
-    Parameter(
-        "autostart",
-        True,
-        "Configure and activate at start; false leaves that to a lifecycle manager (ros2 lifecycle set ...)",
-        read_only=True,
-    ),
-    Parameter("engine", "onnxruntime", "What runs the model", choices=("onnxruntime",), read_only=True),
-    Parameter("threads", 0, "CPU threads of the engine; 0 lets it choose", "threads", low=0, high=256, read_only=True),
-    Parameter(
-        "rectified",
-        False,
-        "Whether the images are rectified: false uses K and D of camera_info, true uses P",
-    ),
-    Parameter(
-        "image_transport",
-        "raw",
-        "raw subscribes image_raw, compressed subscribes image_raw/compressed (JPEG or PNG)",
-        choices=("raw", "compressed"),
-        read_only=True,
-    ),
-    Parameter(
-        "depth_encoding",
-        "32FC1",
-        "32FC1: metres along Z, NaN unknown, +inf sky; 16UC1: millimetres, 0 unknown or beyond 65.535 m",
-        choices=("32FC1", "16UC1"),
-    ),
-    Parameter(
-        "depth_downscale",
-        1,
-        "How many times smaller than the image depth, camera_info and preview are; points are taken from that depth",
-        low=1,
-        high=16,
-    ),
-    Parameter("points.stride", 4, "Every how many rows and columns a depth becomes a point", "pixels", low=1, high=64),
-    Parameter(
-        "points.fields",
-        "xyzrgb",
-        "What a point carries; xyzirc is Autoware's (intensity, return type, channel)",
-        choices=("xyz", "xyzrgb", "xyzirc"),
-    ),
-    Parameter(
-        "points.organised",
-        False,
-        "true: one point per pixel of the grid, NaN where unknown (is_dense false); false: only the known ones",
-    ),
-    Parameter("points.min_range", 0.0, "Points nearer than this are left out, along Z", "metres", low=0.0, high=1000.0),
-    Parameter(
-        "points.max_range", 200.0, "Points farther than this are left out, along Z", "metres", low=0.1, high=1000.0
-    ),
-    Parameter("color.max_range", 80.0, "Depth at the far end of the preview's colours", "metres", low=1.0, high=1000.0),
-    Parameter(
-        "stats_file", "", "JSON file for counts and times per stage, written at shutdown; empty: none", read_only=True
-    ),
-)
-
-TOPICS: tuple[Topic, ...] = (
-    Topic("in", "image_raw", "sensor_msgs/msg/Image", "The camera image, with image_transport raw"),
-    Topic(
-        "in",
-        "image_raw/compressed",
-        "sensor_msgs/msg/CompressedImage",
-        "The camera image as JPEG or PNG, with image_transport compressed; remapped by this whole name",
-    ),
-    Topic("in", "camera_info", "sensor_msgs/msg/CameraInfo", "Its calibration; must fit the image"),
-    Topic("out", "~/depth/image_raw", "sensor_msgs/msg/Image", "Depth along Z at the image's size"),
-    Topic("out", "~/depth/camera_info", "sensor_msgs/msg/CameraInfo", "The calibration of the depth image"),
-    Topic("out", "~/points", "sensor_msgs/msg/PointCloud2", "The point cloud in the camera's optical frame"),
-    Topic("out", "~/depth/color", "sensor_msgs/msg/Image", "Depth in colours to look at, bgr8"),
-)
+from cloudypoints_ros.parameter_table import ANY_TIME, AT_START, PARAMETERS, TOPICS, Parameter, Value
 
 _BY_NAME = {row.name: row for row in PARAMETERS}
 
@@ -134,28 +20,138 @@ def defaults() -> dict[str, Value]:
     return {row.name: row.default for row in PARAMETERS}
 
 
+def topic(name: str, camera: str) -> str:
+    """The name of a topic of the table for a camera: ``image_raw`` -> ``front/image_raw``, ``~/points`` ->
+    ``~/front/points``."""
+    if not camera:
+        return name
+    return f"~/{camera.strip('/')}/{name[2:]}" if name.startswith("~/") else f"{camera.rstrip('/')}/{name}"
+
+
+def camera_parameter(camera: str, name: str) -> str:
+    """The parameter ``name`` of one camera: ``front.rectified``."""
+    return f"{camera.strip('/').replace('/', '.')}.{name}"
+
+
+def for_camera(values: Mapping[str, Value], camera: str) -> dict[str, Value]:
+    """The values in force for one camera: its own where given, else the common ones."""
+    own = {row.name: values.get(camera_parameter(camera, row.name)) for row in PARAMETERS if row.per_camera}
+    common = {row.name: values[row.name] for row in PARAMETERS}
+    return {**common, **{name: value for name, value in own.items() if value is not None}}
+
+
+def row_of(name: str) -> Parameter | None:
+    """The row that a parameter name belongs to, a camera's own name included; None for a name that is not ours."""
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    rows = (row for row in PARAMETERS if row.per_camera and name.endswith(f".{row.name}"))
+    return next(rows, None)
+
+
 def problem(values: Mapping[str, Value]) -> str | None:
     """Why this full set of values cannot be, in a sentence; None when it can. Unknown names are ignored."""
     for name, value in values.items():
-        row = _BY_NAME.get(name)
-        if row is None:
-            continue
-        if type(value) is not type(row.default):
-            return f"{name} is {value!r}; expected the type {row.type_name}{_example(row)}."
-        if row.choices and value not in row.choices:
-            return f"{name} is '{value}'; expected one of {row.allowed}."
-        if row.low is not None and row.high is not None:
-            number = float(value)
-            if math.isnan(number) or not row.low <= number <= row.high:
-                return f"{name} is {value}; expected {row.allowed} {row.unit}."
-    near, far = values["points.min_range"], values["points.max_range"]
-    if float(near) >= float(far):
-        return f"points.min_range is {near} and points.max_range {far}; expected min_range below max_range."
+        row = row_of(name)
+        if row is not None and not (value is None and name not in _BY_NAME):
+            reason = _problem_of(name, row, value)
+            if reason is not None:
+                return reason
+    return _contradiction(values)
+
+
+def _problem_of(name: str, row: Parameter, value: Any) -> str | None:
+    if _type_of(value) != _type_of(row.default):
+        return f"{name} is {value!r}; expected the type {row.type_name}{_example(row)}."
+    if row.choices and value not in row.choices:
+        return f"{name} is '{value}'; expected one of {row.allowed}."
+    if row.low is not None and row.high is not None:
+        number = float(value)
+        if math.isnan(number) or not row.low <= number <= row.high:
+            return f"{name} is {value}; expected {row.limits}."
     return None
 
 
-def descriptor(row: Parameter) -> Any:
-    """The rcl_interfaces/ParameterDescriptor of a row."""
+def _contradiction(values: Mapping[str, Value]) -> str | None:
+    for low, high in (("points.min_range", "points.max_range"), ("points.min_height", "points.max_height")):
+        if not _number(values[low]) < _number(values[high]):
+            word = low.split(".")[1]
+            return f"{low} is {values[low]} and {high} {values[high]}; expected {word} below {high.split('.')[1]}."
+    if values["points.organised"] and _number(values["points.voxel_size"]) > 0:
+        return (
+            f"points.voxel_size is {values['points.voxel_size']} and points.organised true; expected one of them: "
+            "cubes have no image grid."
+        )
+    return _problem_of_cameras(values["cameras"]) or _problem_of_roi(values) or _problem_of_mounts(values)
+
+
+def _problem_of_cameras(cameras: Any) -> str | None:
+    bare = [name.strip("/") for name in cameras]
+    if len(set(bare)) != len(bare) or ("" in bare and len(bare) > 1):
+        return f"cameras is {list(cameras)}; expected different names, such as [front, rear], or one empty name."
+    for name in bare:
+        if name and not all(part.replace("_", "a").isalnum() and not part[0].isdigit() for part in name.split("/")):
+            return (
+                f"cameras has the name '{name}'; expected a ROS name: letters, digits and underscores, with / between "
+                "its parts, no part beginning with a digit."
+            )
+    return None
+
+
+def _problem_of_roi(values: Mapping[str, Value]) -> str | None:
+    for name, value in values.items():
+        row = row_of(name)
+        if row is None or row.name != "roi" or value is None:
+            continue
+        assert isinstance(value, tuple)
+        numbers = [_number(each) for each in value]
+        whole = numbers == [0, 0, 0, 0]
+        if len(numbers) != 4 or min(numbers) < 0 or not (whole or (numbers[2] > 0 and numbers[3] > 0)):
+            return (
+                f"{name} is {list(value)}; expected x, y, width, height in pixels, or four zeros for the whole image."
+            )
+    return None
+
+
+def _problem_of_mounts(values: Mapping[str, Value]) -> str | None:
+    """What is measured from the road needs to know how high above it the camera is."""
+    by_road = values["scale.source"] == "camera_height"
+    by_band = height_band(values) != (-math.inf, math.inf)
+    if not (by_road or by_band):
+        return None
+    asks = "scale.source is camera_height" if by_road else "points.min_height or points.max_height is set"
+    cameras = values["cameras"]
+    assert isinstance(cameras, tuple)
+    for camera in cameras:
+        if for_camera(values, str(camera))["mount.height"] == 0:
+            own = f" or {camera_parameter(str(camera), 'mount.height')}" if camera else ""
+            return f"{asks} but mount.height is 0; set mount.height{own} to the camera's metres above the road first."
+    return None
+
+
+def height_band(values: Mapping[str, Value]) -> tuple[float, float]:
+    """points.min_height and max_height in metres, infinite where the row's limit says there is none."""
+    low, high = _number(values["points.min_height"]), _number(values["points.max_height"])
+    return (-math.inf if low <= -1000 else low), (math.inf if high >= 1000 else high)
+
+
+def plain(value: Any) -> Value:
+    """What rclpy hands out for a parameter, as the table has it: arrays become tuples."""
+    return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+def _number(value: Any) -> float:
+    return float(value)
+
+
+def _type_of(value: Any) -> Any:
+    if isinstance(value, tuple):
+        # ROS has no type for the elements of an empty list.
+        return (tuple, type(value[0])) if value and len({type(each) for each in value}) == 1 else (tuple, None)
+    return type(value)
+
+
+def descriptor(row: Parameter, of_camera: bool = False) -> Any:
+    """The rcl_interfaces/ParameterDescriptor of a row; ``of_camera`` for CAMERA.NAME, which may stay unset."""
     from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, ParameterType
 
     kinds = {
@@ -163,15 +159,18 @@ def descriptor(row: Parameter) -> Any:
         int: ParameterType.PARAMETER_INTEGER,
         float: ParameterType.PARAMETER_DOUBLE,
         str: ParameterType.PARAMETER_STRING,
+        (tuple, int): ParameterType.PARAMETER_INTEGER_ARRAY,
+        (tuple, str): ParameterType.PARAMETER_STRING_ARRAY,
     }
     result = ParameterDescriptor(
         name=row.name,
-        type=kinds[type(row.default)],
+        type=kinds[_type_of(row.default)],
         description=row.description + (f" [{row.unit}]" if row.unit else ""),
         additional_constraints=f"one of: {row.allowed}" if row.choices else "",
-        read_only=row.read_only,
+        read_only=row.when == AT_START,
+        dynamic_typing=of_camera,
     )
-    if row.low is not None and row.high is not None:
+    if row.low is not None and row.high is not None and not of_camera:
         if isinstance(row.default, int):
             result.integer_range = [IntegerRange(from_value=int(row.low), to_value=int(row.high), step=1)]
         else:
@@ -180,7 +179,7 @@ def descriptor(row: Parameter) -> Any:
 
 
 def declare(node: Any) -> dict[str, Value]:
-    """Declare every row on an rclpy node; the values in force by name.
+    """Declare every row on an rclpy node, and those of its cameras; the values in force by name.
 
     CloudyPointsError when a value given at start has the wrong type, range or choice.
     """
@@ -189,16 +188,33 @@ def declare(node: Any) -> dict[str, Value]:
     values: dict[str, Value] = {}
     for row in PARAMETERS:
         try:
-            values[row.name] = node.declare_parameter(row.name, row.default, descriptor(row)).value
+            default = list(row.default) if isinstance(row.default, tuple) else row.default
+            values[row.name] = plain(node.declare_parameter(row.name, default, descriptor(row)).value)
         except ParameterException as error:
-            limits = f", {row.allowed} {row.unit}".rstrip() if row.allowed else ""
+            limits = f", {row.limits}" if row.allowed else ""
             raise CloudyPointsError(
                 f"The parameter {row.name} was refused ({error}); expected the type {row.type_name}{_example(row)}"
                 f"{limits}."
             ) from error
-    reason_or_none = problem(values)
-    if reason_or_none is not None:
-        raise CloudyPointsError(f"A parameter cannot be used: {reason_or_none}")
+    values.update(declare_cameras(node, values["cameras"]))
+    reason = problem(values)
+    if reason is not None:
+        raise CloudyPointsError(f"A parameter cannot be used: {reason}")
+    return values
+
+
+def declare_cameras(node: Any, cameras: Any) -> dict[str, Value]:
+    """Declare CAMERA.NAME of each named camera where that has not been done; their values, None where not given."""
+    values = {}
+    for camera in cameras:
+        if not camera.strip("/"):
+            continue
+        for row in PARAMETERS:
+            if row.per_camera:
+                name = camera_parameter(camera, row.name)
+                if not node.has_parameter(name):
+                    node.declare_parameter(name, None, descriptor(row, of_camera=True))
+                values[name] = plain(node.get_parameter(name).value)
     return values
 
 
@@ -224,13 +240,15 @@ def yaml_text() -> str:
 def markdown_table() -> str:
     """The README's table of parameters."""
     lines = [
-        "| Parameter | Type | Default | Unit, range or choices | Meaning |",
-        "|---|---|---|---|---|",
+        "| Parameter | Type | Default | Unit, range or choices | Set | Meaning |",
+        "|---|---|---|---|---|---|",
     ]
     for row in PARAMETERS:
-        limits = " ".join(part for part in (row.unit, row.allowed) if part)
-        meaning = row.description + ("; only at start" if row.read_only else "")
-        lines.append(f"| `{row.name}` | {row.type_name} | `{_yaml_value(row.default)}` | {limits} | {meaning} |")
+        each = " (\\*)" if row.per_camera else ""
+        lines.append(
+            f"| `{row.name}`{each} | {row.type_name} | `{_yaml_value(row.default)}` | {row.limits} | {row.when} | "
+            f"{row.description} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -242,16 +260,20 @@ def topics_markdown() -> str:
 
 
 def _comment(row: Parameter) -> str:
-    limits = " ".join(part for part in (row.unit, row.allowed) if part)
-    return row.description + (f" [{limits}]" if limits else "") + (" (only at start)" if row.read_only else "")
+    notes = [row.limits, "" if row.when == ANY_TIME else row.when, "also CAMERA." + row.name if row.per_camera else ""]
+    return row.description + "".join(f" [{note}]" for note in notes if note)
 
 
 def _example(row: Parameter) -> str:
     # ROS does not take 60 for a double; people meet this one daily.
-    return f" such as {row.default!r}, with its decimal point" if isinstance(row.default, float) else ""
+    if isinstance(row.default, float):
+        return f" such as {row.default!r}, with its decimal point"
+    return f" such as {_yaml_value(row.default)}" if isinstance(row.default, tuple) else ""
 
 
 def _yaml_value(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_yaml_value(each) for each in value) + "]"
     return f'"{value}"' if isinstance(value, str) else repr(value)

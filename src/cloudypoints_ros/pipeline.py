@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -16,6 +17,7 @@ from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_ros.geometry import CloudOptions, cloud
 from cloudypoints_ros.model_card import ModelCard
 from cloudypoints_ros.model_files import DEFAULT_MODEL, load_card
+from cloudypoints_ros.mount import Mount
 from cloudypoints_ros.postprocess import depth_map
 from cloudypoints_ros.preprocess import network_image, place, ray_angles
 from cloudypoints_ros.preview import colorize
@@ -35,23 +37,33 @@ class DepthFrame:
     times_ms: dict[str, float]
 
 
+# Each filter has compiled code of its own, and packs what another memory layout holds.
+_CLOUDS = (
+    CloudOptions(),
+    CloudOptions(max_height_m=100.0),
+    CloudOptions(min_incidence_deg=1.0),
+    CloudOptions(voxel_m=1.0),
+)
+
+
 class Pipeline:
     """A model and its engine, ready for images of any size from any calibrated camera."""
 
     def __init__(self, card: ModelCard, engine: Engine) -> None:
-        if card.output.unit != "metre":
-            raise CloudyPointsError(
-                f"The model {card.name} predicts relative depth, which is not metres; use a metric model, for "
-                "instance the default one."
-            )
         self.card = card
         self.engine = engine
 
     @staticmethod
-    def open(model: Path | str | None = None, engine: str = "onnxruntime", threads: int = 0) -> Pipeline:
-        """Load a model; none means the embedded default. Raises CloudyPointsError with the remedy."""
+    def open(
+        model: Path | str | None = None, engine: str = "onnxruntime", threads: int = 0, scaled: bool = False
+    ) -> Pipeline:
+        """Load a model; none means the embedded default. Raises CloudyPointsError with the remedy.
+
+        ``scaled`` says that the caller multiplies the depth by a factor that makes metres of it; without, a relative
+        model is refused.
+        """
         path = Path(model) if model else DEFAULT_MODEL
-        card = load_card(path)
+        card = usable_card(path, scaled)
         return Pipeline(card, open_engine(engine, path, card, threads))
 
     def depth(
@@ -92,11 +104,35 @@ class Pipeline:
 
         Pinhole and distorted cameras, all pixels and some, differ in memory layout and so in compiled code.
         """
+        self.warm_engine()
         image = np.full((320, 640, 3), 127, np.uint8)
         pinhole = Camera(640, 320, 500.0, 500.0, 319.5, 159.5)
         distorted = Camera(640, 320, 500.0, 500.0, 319.5, 159.5, "plumb_bob", (-0.1, 0.0, 0.0, 0.0))
         depth = self.depth(image, pinhole).depth
         for camera in (pinhole, distorted):
             for stride in (1, 4):
-                cloud(depth, camera, image, options=CloudOptions(stride=stride))
+                for options in _CLOUDS:
+                    cloud(depth, camera, image, options=dataclasses.replace(options, stride=stride), mount=Mount(1.5))
         colorize(depth)
+
+    def warm_engine(self) -> None:
+        """Run the network once on zeros of its preferred size, so that its first real image is no slower than others.
+
+        Safe while another pipeline works: the compiled loops of this package are not touched.
+        """
+        height, width = self.card.input.size.opt
+        inputs = {self.card.input.tensor: np.zeros((1, 3, height, width), np.float32)}
+        if self.card.input.ray_angles:
+            inputs[self.card.input.ray_angles] = np.zeros((1, 2, height, width), np.float32)
+        self.engine.infer(inputs)
+
+
+def usable_card(model: Path | None, scaled: bool = False) -> ModelCard:
+    """The card of a model, None meaning the embedded one. CloudyPointsError when there is none, or no metres."""
+    card = load_card(model or DEFAULT_MODEL)
+    if card.output.unit != "metre" and not scaled:
+        raise CloudyPointsError(
+            f"The model {card.name} predicts relative depth, which is not metres; use a metric model, for instance the "
+            "default one, or in the node set scale.source to camera_height or constant first."
+        )
+    return card

@@ -1,81 +1,126 @@
-"""What happened to the images, and how long each stage took."""
+"""What happened to the images of a camera, and how long each stage took."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 PERCENTILES = (50, 95, 99)
+WINDOW_S = 5.0
+
+# How a received image ends: published, dropped (displaced by a newer one), idle (nobody subscribes), limited (more
+# than the maximum rates ask for), waiting (no camera_info or no scale yet) or failed.
+OUTCOMES = ("published", "dropped", "idle", "limited", "waiting", "failed")
+COUNTS = ("received", *OUTCOMES, "lost", "too_far_pixels")
+
+
+@dataclass(frozen=True)
+class Window:
+    """The last seconds: counts by name, milliseconds by stage and percentile, seconds since the newest image.
+
+    ``age_s`` is None when there has never been an image.
+    """
+
+    seconds: float
+    counts: Mapping[str, int]
+    stages_ms: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    age_s: float | None = None
+
+    def rate(self, what: str) -> float:
+        """Hz"""
+        return self.counts.get(what, 0) / self.seconds
+
+    def share(self, what: str) -> float:
+        """Of the images received."""
+        return self.counts.get(what, 0) / max(1, self.counts.get("received", 0))
+
+    @property
+    def line(self) -> str | None:
+        """One line for the log; None when no image came."""
+        if not self.counts.get("received"):
+            return None
+        parts = [f"in {self.rate('received'):.1f} Hz", f"out {self.rate('published'):.1f} Hz"]
+        parts += [f"{what} {self.counts[what]}" for what in (*OUTCOMES[1:], "lost") if self.counts.get(what)]
+        if "total" in self.stages_ms:
+            total = self.stages_ms["total"]
+            parts.append(f"arrival to published p50 {total[50]:.1f} ms p95 {total[95]:.1f} ms")
+        return ", ".join(parts)
 
 
 class Stats:
-    """Counts since the start, and milliseconds per stage of the last few thousand frames.
+    """Counts since the start, milliseconds per stage of the last few thousand frames, and the last seconds of both.
 
-    Every received image ends as exactly one of published, dropped (displaced by a newer one), idle (nobody
-    subscribes), waiting (no camera_info yet) or failed.
+    Filled by callbacks and the worker, read by whoever reports.
     """
-
-    COUNTS = ("received", "published", "dropped", "idle", "waiting", "failed", "too_far_pixels")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counts = dict.fromkeys(self.COUNTS, 0)
-        self._last = dict(self._counts)
-        self._since = time.monotonic()
+        self._counts = dict.fromkeys(COUNTS, 0)
         self._times: dict[str, deque[float]] = {}
-        self._recent: list[float] = []
+        self._since = time.monotonic()
+        self._newest: float | None = None
+        self._recent_counts: deque[tuple[float, str, int]] = deque()
+        self._recent_times: deque[tuple[float, Mapping[str, float]]] = deque()
 
     def count(self, what: str, n: int = 1) -> None:
+        now = time.monotonic()
         with self._lock:
             self._counts[what] += n
+            self._recent_counts.append((now, what, n))
+            if what == "received":
+                self._newest = now
+            _prune(self._recent_counts, now - WINDOW_S)
 
     def add_times(self, times_ms: Mapping[str, float]) -> None:
+        now = time.monotonic()
         with self._lock:
             for stage, value in times_ms.items():
                 self._times.setdefault(stage, deque(maxlen=5000)).append(value)
-            self._recent.append(times_ms["total"])
+            self._recent_times.append((now, times_ms))
+            _prune(self._recent_times, now - WINDOW_S)
 
-    def line(self) -> str | None:
-        """One line about the time since the last line; None when no image came."""
+    def window(self) -> Window:
+        """The last WINDOW_S seconds, or the time since the start where that is shorter."""
+        now = time.monotonic()
+        counts: Counter[str] = Counter()
+        stages: dict[str, list[float]] = {}
         with self._lock:
-            now = time.monotonic()
-            new = {what: n - self._last[what] for what, n in self._counts.items()}
-            seconds = max(now - self._since, 1e-3)
-            recent, self._recent = self._recent, []
-            self._last, self._since = dict(self._counts), now
-        if not new["received"]:
-            return None
-        parts = [f"in {new['received'] / seconds:.1f} Hz", f"out {new['published'] / seconds:.1f} Hz"]
-        parts += [f"{what} {new[what]}" for what in ("dropped", "idle", "waiting", "failed") if new[what]]
-        if recent:
-            p50, p95 = np.percentile(recent, [50, 95])
-            parts.append(f"arrival to published p50 {p50:.1f} ms p95 {p95:.1f} ms")
-        return ", ".join(parts)
+            _prune(self._recent_counts, now - WINDOW_S)
+            _prune(self._recent_times, now - WINDOW_S)
+            for _, what, n in self._recent_counts:
+                counts[what] += n
+            for _, times_ms in self._recent_times:
+                for stage, value in times_ms.items():
+                    stages.setdefault(stage, []).append(value)
+            age = None if self._newest is None else now - self._newest
+        seconds = min(WINDOW_S, max(now - self._since, 0.1))
+        return Window(seconds, counts, {stage: _percentiles(values) for stage, values in stages.items()}, age)
 
     def record(self) -> dict[str, Any]:
         """What the statistics file holds: counts, and p50, p95 and p99 in milliseconds per stage."""
         with self._lock:
             stages = {
-                stage: {
-                    "n": len(values),
-                    **{f"p{p}": round(float(v), 3) for p, v in zip(PERCENTILES, _percentiles(values), strict=True)},
-                }
+                stage: {"n": len(values), **{f"p{p}": round(v, 3) for p, v in _percentiles(values).items()}}
                 for stage, values in self._times.items()
             }
             return {"counts": dict(self._counts), "stages_ms": stages}
 
 
 class Laps:
-    """Milliseconds per stage of one frame; ``total`` runs from arrival to the last publish."""
+    """Milliseconds per stage of one frame; ``total`` runs from arrival to the last publish.
 
-    def __init__(self, arrived: float) -> None:
+    ``decode_ms`` is what of the time since the arrival went into decoding; the rest was waiting.
+    """
+
+    def __init__(self, arrived: float, decode_ms: float = 0.0) -> None:
         self._arrived, self._last = arrived, time.perf_counter()
-        self._times = {"wait": (self._last - arrived) * 1e3}
+        self._times = {"wait": (self._last - arrived) * 1e3 - decode_ms, "decode": decode_ms}
 
     def lap(self, stage: str) -> None:
         now = time.perf_counter()
@@ -92,5 +137,10 @@ class Laps:
         return self._times
 
 
-def _percentiles(values: Sequence[float] | deque[float]) -> list[float]:
-    return [float(v) for v in np.percentile(list(values), PERCENTILES)]
+def _prune(entries: deque[Any], before: float) -> None:
+    while entries and entries[0][0] < before:
+        entries.popleft()
+
+
+def _percentiles(values: Sequence[float] | deque[float]) -> dict[int, float]:
+    return {p: float(v) for p, v in zip(PERCENTILES, np.percentile(list(values), PERCENTILES), strict=True)}

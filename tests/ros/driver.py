@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -15,11 +16,12 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import Parameter as ParameterMsg
 from rcl_interfaces.msg import ParameterValue
-from rcl_interfaces.srv import DescribeParameters, SetParameters
+from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.parameter import get_parameter_value
+from rclpy.parameter import Parameter, get_parameter_value, parameter_value_to_python
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
@@ -114,24 +116,51 @@ class Driver:
         subscribe: tuple[str, ...] = ("depth", "info", "points", "color"),
         image_qos: QoSProfile = RELIABLE,
         compressed: bool = False,
+        camera: str = "",
+        use_sim_time: bool = False,
     ) -> None:
-        self.node = rclpy.create_node("driver")
+        parameters = [Parameter("use_sim_time", value=use_sim_time)]
+        self.node = rclpy.create_node("driver", parameter_overrides=parameters)
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)
         topic, kind = ("image_raw/compressed", CompressedImage) if compressed else ("image_raw", Image)
-        self.image_pub = self.node.create_publisher(kind, topic, image_qos)
-        self.info_pub = self.node.create_publisher(CameraInfo, "camera_info", RELIABLE)
+        into, out = (f"{camera}/", f"/cloudypoints/{camera}") if camera else ("", "/cloudypoints")
+        self.image_pub = self.node.create_publisher(kind, into + topic, image_qos)
+        self.info_pub = self.node.create_publisher(CameraInfo, into + "camera_info", RELIABLE)
         topics = {
-            "depth": (Image, "/cloudypoints/depth/image_raw"),
-            "info": (CameraInfo, "/cloudypoints/depth/camera_info"),
-            "points": (PointCloud2, "/cloudypoints/points"),
-            "color": (Image, "/cloudypoints/depth/color"),
+            "depth": (Image, f"{out}/depth/image_raw"),
+            "info": (CameraInfo, f"{out}/depth/camera_info"),
+            "points": (PointCloud2, f"{out}/points"),
+            "color": (Image, f"{out}/depth/color"),
         }
+        self.statuses: list[DiagnosticStatus] = []
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, RELIABLE)
         self.received: dict[str, list[Any]] = {name: [] for name in topics}
         self.subscriptions = [
             self.node.create_subscription(topics[n][0], topics[n][1], self.received[n].append, RELIABLE)
             for n in subscribe
         ]
+
+    def _on_diagnostics(self, msg: DiagnosticArray) -> None:
+        self.statuses += msg.status
+
+    def status(
+        self, name: str, fits: Callable[[DiagnosticStatus], bool] = lambda _: True, timeout: float = PATIENCE_S
+    ) -> DiagnosticStatus:
+        """The next status "cloudypoints: NAME" that fits."""
+        self.statuses.clear()
+
+        def found() -> DiagnosticStatus | None:
+            return next((s for s in self.statuses if s.name == f"cloudypoints: {name}" and fits(s)), None)
+
+        try:
+            self.spin_until(lambda: found() is not None, timeout, f"a status of {name}")
+        except AssertionError as error:
+            seen = [(s.name, level_of(s), s.message) for s in self.statuses][-4:]
+            raise AssertionError(f"{error}; seen: {seen}") from None
+        status = found()
+        assert status is not None
+        return status
 
     def close(self) -> None:
         self.executor.shutdown()
@@ -162,16 +191,22 @@ class Driver:
         self.spin_for(0.5)  # the node must have matched our subscriptions too
 
     def ask(self, image: Any, info: CameraInfo | None, *answers: str) -> list[Any]:
-        """Publish one frame; the next message of each named topic, in that order."""
+        """Publish one frame; the message of its stamp on each named topic, in that order.
+
+        Frames that are asked for one after the other need stamps of their own: what one leaves on another topic may
+        still be on its way.
+        """
         before = {name: len(self.received[name]) for name in answers}
         if info is not None:
             self.info_pub.publish(info)
             self.spin_for(0.2)  # another topic: nothing orders it before the image
         self.image_pub.publish(image)
-        self.spin_until(
-            lambda: all(len(self.received[name]) > before[name] for name in answers), what=" and ".join(answers)
-        )
-        return [self.received[name][before[name]] for name in answers]
+
+        def answered(name: str) -> list[Any]:
+            return [m for m in self.received[name][before[name] :] if m.header.stamp == image.header.stamp]
+
+        self.spin_until(lambda: all(answered(name) for name in answers), what=" and ".join(answers))
+        return [answered(name)[0] for name in answers]
 
     def set_parameter(self, name: str, value: Any) -> Any:
         """The SetParametersResult of setting one parameter on the node."""
@@ -182,6 +217,14 @@ class Driver:
         self.spin_until(future.done, what=f"set {name}")
         self.node.destroy_client(client)
         return future.result().results[0]
+
+    def get_parameter(self, name: str) -> Any:
+        client = self.node.create_client(GetParameters, "/cloudypoints/get_parameters")
+        assert client.wait_for_service(PATIENCE_S)
+        future = client.call_async(GetParameters.Request(names=[name]))
+        self.spin_until(future.done, what=f"get {name}")
+        self.node.destroy_client(client)
+        return parameter_value_to_python(future.result().values[0])
 
     def describe(self, names: list[str]) -> list[Any]:
         client = self.node.create_client(DescribeParameters, "/cloudypoints/describe_parameters")
@@ -199,10 +242,21 @@ def _value(value: Any) -> ParameterValue:
     return get_parameter_value(str(value).lower() if isinstance(value, bool) else str(value))
 
 
-def image_message(image: np.ndarray, encoding: str = "rgb8", stamp: tuple[int, int] = (12, 34)) -> Image:
-    """An Image of uint8 (H, W, 3), frame_id "camera_optical"."""
+def level_of(status: DiagnosticStatus) -> int:
+    return int.from_bytes(status.level, "little")
+
+
+def values_of(status: DiagnosticStatus) -> dict[str, str]:
+    return {each.key: each.value for each in status.values}
+
+
+_stamps = itertools.count(12)
+
+
+def image_message(image: np.ndarray, encoding: str = "rgb8", stamp: tuple[int, int] | None = None) -> Image:
+    """An Image of uint8 (H, W, 3), frame_id "camera_optical"; without ``stamp`` one second after the last such."""
     msg = Image()
-    msg.header.stamp.sec, msg.header.stamp.nanosec = stamp
+    msg.header.stamp.sec, msg.header.stamp.nanosec = stamp or (next(_stamps), 34)
     msg.header.frame_id = "camera_optical"
     msg.height, msg.width = image.shape[:2]
     msg.encoding, msg.step = encoding, image.shape[1] * 3

@@ -352,7 +352,7 @@ def test_what_the_user_can_mend(words: tuple[str, ...], sentence: str, tiny: Pat
 @pytest.mark.parametrize(
     "name",
     [
-        *("points.fields", "points.stride", "points.organised", "stats_file", "depth_encoding", "image_transport"),
+        *("points.fields", "points.stride", "points.organised", "stats_file", "depth.encoding", "image_transport"),
         "cloudypoints:points.stride",
         "model",
     ],

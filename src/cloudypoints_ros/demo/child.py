@@ -1,4 +1,4 @@
-"""The demo's processes: started in an environment of their own, listened to, and stopped for certain."""
+"""The processes of demo and benchmark: started in an environment of their own, listened to, and stopped for certain."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -54,6 +55,10 @@ class Child:
         with contextlib.suppress(BrokenPipeError, ValueError):  # a dead child is found by its exit code
             stdin.write(json.dumps({"order": order, **fields}) + "\n")
             stdin.flush()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def poll(self) -> int | None:
         return self._process.poll()
@@ -110,3 +115,34 @@ def free_domain() -> int:
                 continue
         return domain
     return candidates[0]
+
+
+@contextlib.contextmanager
+def delayed() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until the end of this block (where Python lets us say so: in the main thread)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    earlier = [signal.signal(number, lambda number, _frame: came.append(number)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, earlier, strict=True):
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """No Ctrl-C gets through here (where Python lets us say so: in the main thread)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    earlier = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, earlier)

@@ -17,13 +17,13 @@ DEVICE_S = 10.0
 # What the recorder and the picture are made for.
 NODE_PARAMETERS = {
     "image_transport": "raw",
-    "depth_encoding": "32FC1",
+    "depth.encoding": "32FC1",
     "points.stride": "4",
     "points.fields": "xyzrgb",
     "points.organised": "false",
 }
 # Set per run.
-_OWN_PARAMETERS = frozenset((*NODE_PARAMETERS, "model", "stats_file"))
+_OWN_PARAMETERS = frozenset((*NODE_PARAMETERS, "model", "stats_file", "cameras"))
 
 
 @dataclass(frozen=True)

@@ -388,7 +388,7 @@ def _depth_image(store: Any, header: Any, depth: Array) -> Any:
 def _depth(message: Any) -> Array:
     """float32 (H, W) metres of a 32FC1 Image."""
     if message.encoding != "32FC1":
-        raise CloudyPointsError(f"The depth came as {message.encoding}; the demo expects 32FC1, set depth_encoding.")
+        raise CloudyPointsError(f"The depth came as {message.encoding}; the demo expects 32FC1, set depth.encoding.")
     return np.asarray(message.data, np.uint8).view("<f4").reshape(message.height, message.width)
 
 

@@ -14,7 +14,6 @@ import os
 import queue
 import shutil
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cloudypoints_ros.demo.child import Child, Events, environment
+from cloudypoints_ros.demo.child import Child, Events, delayed, environment, undisturbed
 from cloudypoints_ros.demo.options import CLIP, NODE_PARAMETERS, Options, options_of
 from cloudypoints_ros.demo.report import Summary, print_report
 from cloudypoints_ros.demo.topics import DEPTH_TOPIC, IMAGE_TOPIC, INFO_TOPIC
@@ -90,7 +89,7 @@ class _Session:
                 self._write(progress)
             finally:
                 # Never leave with a process running, whatever happened or whoever is impatient.
-                with _undisturbed():
+                with undisturbed():
                     for child in reversed(self._children):
                         child.stop()
             with _writing(self._options.out):
@@ -178,6 +177,7 @@ class _Session:
             raise _cannot_write(options.out, "the node could not leave its statistics there")
         recorded = json.loads((self._folder / "recorder.json").read_text(encoding="utf-8"))
         node = json.loads((self._folder / "node.json").read_text(encoding="utf-8"))
+        camera = node["cameras"][""]
         journal = json.loads((self._folder / "journal.json").read_text(encoding="utf-8"))
         bag = options.out / "demo"
         picture: Path | None = options.out / "demo.png"
@@ -188,8 +188,8 @@ class _Session:
             frames_in=len(journal["frames"]),
             published=recorded["counts"][DEPTH_TOPIC],
             delays_ms=recorded["delays_ms"],
-            stages_ms=node["stages_ms"],
-            node_counts=node["counts"],
+            stages_ms=camera["stages_ms"],
+            node_counts=camera["counts"],
             truth=recorded["truth"],
             bag=bag,
             bag_bytes=bag_bytes,
@@ -232,7 +232,7 @@ class _Session:
 
     def _start(self, name: str, arguments: list[str], variables: dict[str, str], talks: bool = True) -> Child:
         # A child that is not in the list yet would not be stopped, so Ctrl-C waits a moment.
-        with _writing(self._options.out), _delayed():
+        with _writing(self._options.out), delayed():
             child = Child(name, arguments, self._folder, variables, self._events, talks)
             self._children.append(child)
         return child
@@ -326,37 +326,6 @@ def _work_folder(out: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _delayed() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait until the end of this block (where Python lets us say so: in the main thread)."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    earlier = [signal.signal(number, lambda number, _frame: came.append(number)) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, earlier, strict=True):
-            signal.signal(number, handler)
-    if came:
-        raise KeyboardInterrupt
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """No Ctrl-C gets through here (where Python lets us say so: in the main thread)."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    earlier = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, earlier)
 
 
 def _replace_folder(new: Path, target: Path, attic: Path) -> None:

@@ -15,9 +15,10 @@ Array = npt.NDArray[Any]
 
 
 class Engine(Protocol):
-    """A loaded network. ``name`` says what runs it, for logs."""
+    """A loaded network. ``name`` says what runs it and ``precision`` what its numbers are, for people."""
 
     name: str
+    precision: str
 
     def infer(self, inputs: dict[str, Array]) -> dict[str, Array]:
         """Run the network: float32 arrays by tensor name in, float32 arrays by tensor name out."""

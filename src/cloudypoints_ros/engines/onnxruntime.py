@@ -40,6 +40,8 @@ class OnnxRuntimeEngine:
         self.name = f"onnxruntime {onnxruntime.__version__} CPU, {options.intra_op_num_threads} threads"
         self._outputs = [output.name for output in self._session.get_outputs()]
         inputs = {each.name: each for each in self._session.get_inputs()}
+        kind = inputs[card.input.tensor].type if card.input.tensor in inputs else ""
+        self.precision = {"tensor(float)": "float32", "tensor(float16)": "float16"}.get(kind, kind)
         _require(model, "inputs", [card.input.tensor, card.input.ray_angles], list(inputs))
         _require_size(model, card, inputs[card.input.tensor].shape)
         masks = [mask.tensor for mask in (card.output.sky, card.output.validity) if mask]

@@ -1,0 +1,65 @@
+"""Loading a model beside the one that works, in a thread, so that no frame waits for it. Knows no ROS."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from cloudypoints_ros.errors import CloudyPointsError
+from cloudypoints_ros.pipeline import Pipeline
+from cloudypoints_ros.settings import ModelSettings
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """How loading ended: ``pipeline``, or why there is none."""
+
+    settings: ModelSettings
+    pipeline: Pipeline | None
+    error: str = ""
+
+
+class Loader:
+    """Loads one model at a time; only the one asked for last counts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted: ModelSettings | None = None
+        self._done: Loaded | None = None
+
+    @property
+    def loading(self) -> ModelSettings | None:
+        return self._wanted
+
+    def start(self, settings: ModelSettings, scaled: bool) -> None:
+        """Begin to load; see :meth:`Pipeline.open` for ``scaled``."""
+        with self._lock:
+            self._wanted, self._done = settings, None
+        thread = threading.Thread(target=self._load, args=(settings, scaled), name="cloudypoints loader", daemon=True)
+        thread.start()
+
+    def cancel(self) -> None:
+        """Whatever is being loaded is no longer wanted."""
+        with self._lock:
+            self._wanted = self._done = None
+
+    def take(self) -> Loaded | None:
+        """What the last start led to, once; None while it runs or when there was none."""
+        with self._lock:
+            done, self._done = self._done, None
+            if done is not None:
+                self._wanted = None
+            return done
+
+    def _load(self, settings: ModelSettings, scaled: bool) -> None:
+        try:
+            pipeline = Pipeline.open(settings.path, settings.engine, settings.threads, scaled)
+            pipeline.warm_engine()
+            done = Loaded(settings, pipeline)
+        except CloudyPointsError as error:
+            done = Loaded(settings, None, str(error))
+        except Exception as error:  # a library's own; the working model must not suffer
+            done = Loaded(settings, None, f"{type(error).__name__}: {error}")
+        with self._lock:
+            if self._wanted is settings:
+                self._done = done

@@ -1,0 +1,79 @@
+"""Time as cameras and bags have it: stamps that loop, lag or lead, and rates that are held. Seconds and nanoseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+# Images may overtake each other by this much; a larger step back is a bag that loops or a camera that restarted.
+LOOP_NS = 500_000_000
+# Clocks of two machines under NTP agree better than this.
+FUTURE_NS = 500_000_000
+PAST_NS = 10_000_000_000
+_SLACK = 0.1
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one stamp says: seconds it lies behind the clock (None when that means nothing), whether time went back,
+    and a sentence when something is wrong with it."""
+
+    latency_s: float | None
+    looped: bool = False
+    problem: str = ""
+
+
+@dataclass
+class StampWatch:
+    """The stamps of one camera, as they come."""
+
+    _last_ns: int | None = field(default=None)
+
+    def see(self, stamp_ns: int, now_ns: int, sim_time: bool) -> Seen:
+        """Look at the next stamp; ``now_ns`` is the node's clock, which follows /clock with ``sim_time``."""
+        last, self._last_ns = self._last_ns, stamp_ns
+        looped = last is not None and stamp_ns < last - LOOP_NS
+        if stamp_ns == 0:
+            return Seen(None, looped, "Images carry no stamp (0), so nothing can be matched to them; stamp them in "
+                        "the camera driver.")  # fmt: skip
+        if sim_time and now_ns == 0:
+            return Seen(None, looped, "use_sim_time is true but nobody publishes /clock, so latency is unknown; play "
+                        "the bag with --clock or set use_sim_time to false.")  # fmt: skip
+        behind = now_ns - stamp_ns
+        if behind > PAST_NS:
+            remedy = (
+                "the bag and /clock do not belong together, or the stamps are wrong"
+                if sim_time
+                else "for a bag play it with --clock and set use_sim_time to true, for a camera set its clock"
+            )
+            return Seen(None, looped, f"Stamps are {_words(behind)} behind the node's clock; {remedy}.")
+        if behind < -FUTURE_NS:
+            return Seen(None, looped, f"Stamps are {_words(-behind)} ahead of the node's clock; synchronise the "
+                        "clocks of camera and computer (PTP or NTP).")  # fmt: skip
+        return Seen(behind * 1e-9, looped)
+
+
+@dataclass
+class RateLimit:
+    """At most so many per second on the long run; a camera's jitter does not cost every second frame."""
+
+    _due: float = 0.0
+
+    def due(self, now_s: float, max_hz: float) -> bool:
+        return max_hz <= 0 or now_s >= self._due - _SLACK / max_hz
+
+    def take(self, now_s: float, max_hz: float) -> bool:
+        """Whether this one may go; if so it is counted."""
+        if not self.due(now_s, max_hz):
+            return False
+        if max_hz > 0:
+            # A late frame does not push the grid back, but a pause earns no burst.
+            self._due = max(self._due or now_s, now_s - 1 / max_hz) + 1 / max_hz
+        return True
+
+
+def _words(nanoseconds: int) -> str:
+    seconds = nanoseconds * 1e-9
+    for size, name in ((86400 * 365, "years"), (86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {name}"
+    return f"{seconds:.1f} s"
