@@ -1,5 +1,5 @@
 # Everything a newcomer needs: `make demo` and `make test`.
-# Variables: PYTHON=python3.10 ... python3.13, DISTRO=jazzy|kilted.
+# Variables: PYTHON=python3.10 ... python3.13, DISTRO=jazzy|kilted, JOBS=how many tests run at a time.
 
 PYTHON ?= python3
 DISTRO ?= jazzy
@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 TRAINING_VENV := .venv-training
 TORCH ?= torch==2.13.0
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+JOBS ?= 2
 PYTEST_ARGS ?=
 
 .PHONY: demo test test-runtime test-training docs clean
@@ -21,7 +22,7 @@ test: test-runtime test-training
 test-runtime: same-python $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --ignore tests/training $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --ignore tests/training -n $(JOBS) $(PYTEST_ARGS)
 
 test-training: same-training-python $(TRAINING_VENV)/test.stamp
 	$(TRAINING_VENV)/bin/python -m pytest tests/training $(PYTEST_ARGS)

@@ -51,6 +51,10 @@ REMEDY = re.compile(
     re.IGNORECASE,
 )
 ANSWERED = "answered"
+
+# Seeds that were findings once, each another defect: overflow of a ray, points of an absurd centre or focal length, a
+# lens that fails amid the image, a matrix without its last 1, lenses that magnify the rounding of float32.
+FOUND = (324, 1494, 2083, 2595, 3309, 3786, 5182, 6988, 8570, 15726, 79285, 98739)
 TOLERANCE_PX = 0.05
 
 PIXEL_BYTES = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1, "mono16": 2, "yuv422": 2, "uyvy": 2}

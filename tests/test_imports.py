@@ -13,7 +13,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 PURE = ["camera", "files", "geometry", "metrics", "model_card", "model_files", "pipeline", "postprocess", "preprocess"]
 PURE += ["preview", "sources", "predict", "cli", "parameters", "errors", "engines"]
-PURE += ["run", "dds", "documentation", "inbox", "stats", "timing", "notes", "health", "settings", "loader"]
+PURE += ["run", "dds", "documentation", "inbox", "stats", "timing", "notes", "health", "settings", "loader", "workers"]
 PURE += ["parameter_table", "mount", "regions", "scale"]
 PURE += ["doctor"]
 WITH_ROS = {"messages", "node", "subscription", "demo", "lane", "outputs", "diagnostics", "benchmark"}

@@ -42,6 +42,8 @@ _BLIND_SAMPLES = 1 << 14
 
 CITYSCAPES_SIZE = (2048, 1024)
 
+_UNDISTORTED_AT_ONCE = 1 << 14
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -361,6 +363,14 @@ def _blind(camera: Camera) -> bool:
 
 def _undistorted(camera: Camera, uv: Array) -> Array:
     """x/z and y/z, float64 (N, 2), of distorted pixels (N, 1, 2); NaN where the inversion does not return."""
+    # OpenCV projects with derivatives, hundreds of bytes per pixel: a large image at once would take a gigabyte.
+    parts = [
+        _undistorted_few(camera, uv[i : i + _UNDISTORTED_AT_ONCE]) for i in range(0, len(uv), _UNDISTORTED_AT_ONCE)
+    ]
+    return np.concatenate(parts)
+
+
+def _undistorted_few(camera: Camera, uv: Array) -> Array:
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-9)
     d = np.array(camera.d or (0.0,) * 4)
     if camera.model == "equidistant":

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from cloudypoints_ros import dds, messages
+from cloudypoints_ros.camera import Calibration
 from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_ros.geometry import cloud
 from cloudypoints_ros.health import Status, camera_status
@@ -51,9 +52,23 @@ class Arrived:
     decode_ms: float = 0.0
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What is published for one image: the part of it that was looked at, the calibration and depth that fit the
+    answer (no depth when only camera_info is wanted), the outputs wanted and the settings they were made with."""
+
+    arrived: Arrived
+    picture: Picture
+    calibration: Calibration
+    frame: DepthFrame | None
+    wanted: set[str]
+    settings: CameraSettings
+    laps: Laps
+
+
 class CameraLane:
     """Everything of one camera. :meth:`open` offers the topics, :meth:`start` subscribes; :meth:`work` is called by
-    the node's worker thread, all else by the executor."""
+    the node's worker thread, :meth:`publish` by its publishing thread, all else by the executor."""
 
     def __init__(self, node: Any, name: str, settings: CameraSettings) -> None:
         self._node = node
@@ -177,16 +192,32 @@ class CameraLane:
 
     # ---- the worker
 
-    def work(self, pipeline: Pipeline, arrived: Arrived) -> None:
-        """Compute and publish one image, and count how it ended; nothing is raised."""
+    def work(self, pipeline: Pipeline, arrived: Arrived) -> Answer | None:
+        """Compute what one image leads to; None when nothing, which is counted then. Nothing is raised."""
         try:
-            outcome = self._frame(pipeline, arrived)
+            answer = self._answer(pipeline, arrived)
         except Exception as error:  # one bad frame must not end the node
-            if not self._node.context.ok():
-                return
-            outcome = "failed"
+            self._failed(error)
+            return None
+        if isinstance(answer, str):
+            self.stats.count(answer)
+            return None
+        return answer
+
+    def publish(self, answer: Answer) -> None:
+        """Send an answer out and count it; nothing is raised."""
+        try:
+            self._publish(answer)
+        except Exception as error:  # as above
+            self._failed(error)
+        else:
+            self.stats.count("published")
+            self._notes.clear("frame")
+
+    def _failed(self, error: Exception) -> None:
+        if self._node.context.ok():
             self.complain(error)
-        self.stats.count(outcome)
+            self.stats.count("failed")
 
     def complain(self, error: Exception) -> None:
         """Say why a frame failed."""
@@ -194,8 +225,8 @@ class CameraLane:
         self._notes.add("frame", Level.ERROR, f"A frame failed: {reason}")
         self._node.get_logger().debug("".join(traceback.format_exception(error)))
 
-    def _frame(self, pipeline: Pipeline, arrived: Arrived) -> str:
-        """How it ended, as a name of :data:`OUTCOMES`."""
+    def _answer(self, pipeline: Pipeline, arrived: Arrived) -> Answer | str:
+        """The answer, or how the image ended without one, as a name of :data:`OUTCOMES`."""
         settings, outputs, info_sub = self.settings, self._outputs, self._info_sub
         if outputs is None or info_sub is None:
             return "dropped"  # stopped meanwhile
@@ -211,7 +242,7 @@ class CameraLane:
         wanted = outputs.take(settings.max_rate_hz)
         if not wanted:
             return "limited"
-        msg, header = arrived.msg, arrived.msg.header
+        msg = arrived.msg
         laps = Laps(arrived.at, arrived.decode_ms)
         picture = arrived.picture
         if picture is None:
@@ -220,21 +251,32 @@ class CameraLane:
         height, width = picture.image.shape[:2]
         calibration = self._calibrations.find(_stamp(msg), width, height)
         region = settings.region.fitted(width, height)
-        image, calibration = region.of(picture.image), region.of_calibration(calibration)
-        height, width = image.shape[:2]
+        part = Picture(region.of(picture.image), picture.order)
+        calibration = region.of_calibration(calibration)
+        height, width = part.image.shape[:2]
         size = (max(1, width // settings.downscale), max(1, height // settings.downscale))
         frame: DepthFrame | None = None
         if wanted != {"info"}:
-            frame = pipeline.depth(image, calibration.camera(settings.rectified), picture.order, size)
+            frame = pipeline.depth(part.image, calibration.camera(settings.rectified), part.order, size)
             laps.add(frame.times_ms)
             if settings.ego_mask is not None:
-                mask = region.of(ego_mask_for(settings.ego_mask, *picture.image.shape[1::-1]))
-                _blank(frame.depth, mask)
-            if (factor := self._factor(frame, settings, header.stamp)) is None:
+                _blank(frame.depth, region.of(ego_mask_for(settings.ego_mask, *picture.image.shape[1::-1])))
+            if (factor := self._factor(frame, settings, msg.header.stamp)) is None:
                 return "waiting"
             if factor != 1:
                 np.multiply(frame.depth, np.float32(factor), out=frame.depth)
             laps.lap("scale")
+        self._facts = {
+            "image": f"{picture.image.shape[1]}x{picture.image.shape[0]} {getattr(msg, 'encoding', 'compressed')}",
+            "depth": f"{size[0]}x{size[1]} {settings.depth_encoding}",
+        }
+        return Answer(arrived, part, calibration.resized(*size), frame, wanted, settings, laps)
+
+    def _publish(self, answer: Answer) -> None:
+        outputs, settings, frame, wanted = self._outputs, answer.settings, answer.frame, answer.wanted
+        header, laps = answer.arrived.msg.header, answer.laps
+        assert outputs is not None  # the topics outlive the publishing
+        laps.lap("handed over")
         if frame is not None and "depth" in wanted:
             depth_msg, too_far = messages.depth_message(
                 frame.depth, header, settings.depth_encoding, outputs.messages["depth"]
@@ -242,26 +284,21 @@ class CameraLane:
             outputs.publish("depth", depth_msg)
             self.stats.count("too_far_pixels", too_far)
         if "info" in wanted:  # right after the depth it belongs to, for those who wait for both
-            outputs.publish("info", messages.camera_info(calibration.resized(*size), header))
+            outputs.publish("info", messages.camera_info(answer.calibration, header))
         if wanted & {"depth", "info"}:
             laps.lap("depth")
         if frame is not None and "points" in wanted:
-            if size != (width, height):
-                image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-            packed = cloud(frame.depth, frame.camera, image, picture.order, settings.cloud, settings.mount)
+            image = answer.picture.image
+            if image.shape[:2] != frame.depth.shape:
+                image = cv2.resize(image, frame.depth.shape[::-1], interpolation=cv2.INTER_AREA)
+            packed = cloud(frame.depth, frame.camera, image, answer.picture.order, settings.cloud, settings.mount)
             outputs.publish("points", messages.cloud_message(packed, header, outputs.messages["points"]))
             laps.lap("points")
         if frame is not None and "color" in wanted:
             preview = colorize(frame.depth, settings.color_max_range_m)
             outputs.publish("color", messages.image_message(preview, header, "bgr8", outputs.messages["color"]))
             laps.lap("color")
-        self.stats.add_times(laps.finish() | self._latency(arrived, header.stamp))
-        self._notes.clear("frame")
-        self._facts = {
-            "image": f"{picture.image.shape[1]}x{picture.image.shape[0]} {getattr(msg, 'encoding', 'compressed')}",
-            "depth": f"{size[0]}x{size[1]} {settings.depth_encoding}",
-        }
-        return "published"
+        self.stats.add_times(laps.finish() | self._latency(answer.arrived, header.stamp))
 
     def _latency(self, arrived: Arrived, stamp: Any) -> dict[str, float]:
         """Milliseconds from the stamp to now on the node's clock; nothing where the stamp does not fit that clock."""

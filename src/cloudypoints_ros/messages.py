@@ -7,7 +7,6 @@ owns, because assigning an ndarray to ``msg.data`` copies element by element (hu
 
 from __future__ import annotations
 
-import array
 import contextlib
 import os
 from collections.abc import Callable
@@ -284,14 +283,14 @@ def _image(pixels: Array, header: Any, encoding: str, pixel_bytes: int, reuse: I
 
 
 def _fill(msg: Any, flat: Array) -> None:
-    """Copy uint8 (N,) into ``msg.data`` once, into the memory it already has when the size is the same."""
-    if len(msg.data) == flat.size:
-        if flat.size:
-            np.frombuffer(msg.data, np.uint8)[:] = flat
-        return
-    fresh = array.array("B")
-    fresh.frombytes(np.ascontiguousarray(flat).data)
-    msg.data = fresh
+    """Copy uint8 (N,) into ``msg.data`` once, into the memory it already has, made longer or shorter as need be."""
+    data = msg.data
+    if len(data) > flat.size:
+        del data[flat.size :]
+    kept = len(data)
+    if kept:
+        np.frombuffer(data, np.uint8)[:] = flat[:kept]
+    data.frombytes(np.ascontiguousarray(flat[kept:]).data)
 
 
 def _floats(values: Any) -> tuple[float, ...]:

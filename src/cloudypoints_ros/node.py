@@ -1,6 +1,6 @@
 """The ROS 2 node: camera images in, depth, its calibration, a cloud and a preview out.
 
-Callbacks only keep the newest message of each camera. One worker thread takes them in turn, runs the pipeline and
+Callbacks only keep the newest message of each camera. One thread takes them in turn and runs the pipeline, another
 publishes, so a slow model never makes a queue: the latest frame wins and what it displaced is counted.
 """
 
@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import sys
-import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,6 +36,7 @@ from cloudypoints_ros.notes import Level, Notes
 from cloudypoints_ros.parameter_table import UNCONFIGURED, Value
 from cloudypoints_ros.pipeline import Pipeline, usable_card
 from cloudypoints_ros.settings import CameraSettings, ModelSettings, Thresholds
+from cloudypoints_ros.workers import Workers, overlap_allowed
 
 REPORT_S = 5.0
 POLL_S = 0.25
@@ -63,8 +63,7 @@ class DepthNode(LifecycleNode):
         self._model: ModelSettings | None = None  # what self._pipeline was made of
         self._loader = Loader()
         self._lanes: dict[str, CameraLane] = {}
-        self._inbox: Inbox | None = None
-        self._worker: threading.Thread | None = None
+        self._workers: Workers | None = None
         self._timers_of_activity: list[Any] = []
 
         # Not the node's clock: with use_sim_time that one stands still until a bag plays.
@@ -103,13 +102,12 @@ class DepthNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe and start the worker."""
+        """Subscribe and start working."""
         super().on_activate(state)
-        self._inbox = Inbox()
-        self._worker = threading.Thread(target=self._work, args=(self._inbox,), name="cloudypoints worker", daemon=True)
-        self._worker.start()
+        inbox = Inbox()
+        self._workers = Workers(inbox, self._compute, self._publish, overlap_allowed())
         for lane in self._lanes.values():
-            lane.start(self._inbox)
+            lane.start(inbox)
         self._timers_of_activity = [
             self.create_timer(POLL_S, self._poll, clock=self._steady),
             self.create_timer(REPORT_S, self._report, clock=self._steady),
@@ -117,7 +115,7 @@ class DepthNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop listening and wait for the worker; the model stays loaded."""
+        """Stop listening and wait for the frame in the works; the model stays loaded."""
         self._stop()
         return super().on_deactivate(state)
 
@@ -143,10 +141,9 @@ class DepthNode(LifecycleNode):
         self._timers_of_activity = []
         for lane in self._lanes.values():
             lane.stop()
-        if self._inbox is not None and self._worker is not None:
-            self._inbox.close()
-            self._worker.join(timeout=10.0)
-        self._inbox = self._worker = None
+        if self._workers is not None:
+            self._workers.close()
+        self._workers = None
 
     def _release(self) -> None:
         self._write_stats()
@@ -167,14 +164,15 @@ class DepthNode(LifecycleNode):
         except CloudyPointsError as error:
             print(f"depth_node: {error}", file=sys.stderr)
 
-    # ---- the worker
+    # ---- the workers' threads
 
-    def _work(self, inbox: Inbox) -> None:
-        while (item := inbox.take()) is not None:
-            camera, arrived = item
-            pipeline = self._pipeline
-            assert pipeline is not None  # the worker runs only while active
-            self._lanes[camera].work(pipeline, arrived)
+    def _compute(self, camera: str, arrived: Any) -> Any:
+        pipeline = self._pipeline
+        assert pipeline is not None  # there are workers only while active
+        return self._lanes[camera].work(pipeline, arrived)
+
+    def _publish(self, camera: str, answer: Any) -> None:
+        self._lanes[camera].publish(answer)
 
     # ---- parameters
 
@@ -266,7 +264,7 @@ class DepthNode(LifecycleNode):
     def _diagnose(self) -> None:
         clock = "sim time" if self.get_clock().ros_time_is_active else "system time"
         statuses = [self._engine_status()]
-        if self._worker is not None:
+        if self._workers is not None:
             statuses += [lane.status(self._thresholds, clock) for lane in self._lanes.values()]
         stamp = self.get_clock().now().to_msg()
         self._diagnostics_pub.publish(diagnostics.diagnostic_array(statuses, stamp, self.get_fully_qualified_name()))
@@ -288,7 +286,7 @@ class DepthNode(LifecycleNode):
             "output": f"{output.quantity}, {output.unit}",
             "scale source": str(self._values["scale.source"]),
             "loading": "nothing" if loading is None else f"{loading.path or 'embedded'} on {loading.engine}",
-            "state": "inactive" if self._worker is None else "active",
+            "state": "inactive" if self._workers is None else "active",
         }
         notes = self._notes.current()
         if notes:
