@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 TRAINING_VENV := .venv-training
 TORCH ?= torch==2.13.0
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
-JOBS ?= 2
+JOBS ?= 3
 PYTEST_ARGS ?=
 
 .PHONY: demo test test-runtime test-training docs clean

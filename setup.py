@@ -15,7 +15,7 @@ def share(folder: str) -> tuple[str, list[str]]:
 setup(
     name=PACKAGE,
     version="0.1.0",
-    description="Metric depth images and point clouds from one calibrated camera: a ROS 2 node",
+    description="Metric depth images and point clouds from calibrated cameras: a ROS 2 node",
     license="MIT",
     python_requires=">=3.10",
     package_dir={"": "src"},

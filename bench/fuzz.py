@@ -46,8 +46,8 @@ from tiny_models import write_model
 
 # What tells people what to do, in the sentences of this package.
 REMEDY = re.compile(
-    r"\b(calibrate|check|choose|convert|copy|correct|export|give|install|let|look at|lower|play|publish|rectify|remap|"
-    r"set|stamp|start|synchronise|use)\b",
+    r"\b(calibrate|check|choose|convert|copy|correct|export|give|install|let|look at|lower|play|publish|raise|rectify|"
+    r"remap|set|stamp|start|synchronise|use)\b",
     re.IGNORECASE,
 )
 ANSWERED = "answered"
@@ -437,6 +437,7 @@ def _print_report(
     print("| Outcome | Pairs | Share | First seed |\n|---|---|---|---|")
     for kind, count in outcomes.most_common():
         print(f"| {kind} | {count} | {count / total:.2%} | {examples[kind]} |".replace("\n", " "))
+    print(f"\nSeeds that were findings once and are run by the tests: {', '.join(map(str, FOUND))}.")
     if found:
         print("\nFindings:\n")
         for seed, outcome in found:

@@ -32,6 +32,8 @@ def window(age: float | None = 0.1, p95: float = 50.0, **counts: int) -> Window:
         (window(received=50, published=50, p95=3000.0), [], Level.ERROR, "Stamp to published takes 3000 ms"),
         (window(received=50, failed=50), [Note(Level.ERROR, "A frame failed: x")], Level.ERROR, "A frame failed: x No "
          "image could be answered."),
+        (window(received=50, published=47, failed=3), [], Level.WARN, "3 of 50 images failed, the last one so: broken"),
+        (window(received=40, published=40, lost=60), [], Level.WARN, "60% of the images were dropped or lost"),
         (window(received=50, published=50), [Note(Level.WARN, "Careful.")], Level.WARN, "Careful."),
         (window(None), [], Level.STALE, "No image yet."),
         (window(3.0, received=20, published=20), [], Level.STALE, "No image for 3.0 s."),
@@ -40,7 +42,7 @@ def window(age: float | None = 0.1, p95: float = 50.0, **counts: int) -> Window:
     ],
 )  # fmt: skip
 def test_levels_and_sentences(seen: Window, notes: list[Note], level: Level, words: str) -> None:
-    status = camera_status("c", seen, notes, LIMITS, {"scale": "card"})
+    status = camera_status("c", seen, notes, LIMITS, {"scale": "card", "last failure": "broken."})
     assert (status.level, status.message[: len(words)]) == (level, words)
     assert status.values["scale"] == "card"
 
@@ -82,16 +84,18 @@ def test_laps_tell_waiting_from_decoding() -> None:
 def test_notes_are_logged_now_and_then_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    log: list[str] = []
+    log: list[Note] = []
     notes = Notes(log.append)
-    for _ in range(100):
+    for i in range(100):
         now[0] += 0.1
-        notes.add("a", Level.WARN, "a is odd")
-    notes.add("b", Level.ERROR, "b is wrong")
-    assert log.count("a is odd") == 2 and [note.text for note in notes.current()] == ["b is wrong", "a is odd"]
+        notes.add("a", Level.WARN, f"a is {i}")
+        notes.clear("b")
+        notes.add("b", Level.ERROR, "b is wrong")  # over and back each time
+    assert [note.text for note in log] == ["a is 0", "b is wrong", "a is 50", "b is wrong"]
+    assert [note.text for note in notes.current()] == ["b is wrong", "a is 99"]
+    notes.add("a", Level.WARN, "a is another matter")
+    assert log[-1] == Note(Level.WARN, "a is another matter")
     notes.clear("b")
-    assert [note.text for note in notes.current()] == ["a is odd"]
-    notes.add("b", Level.ERROR, "b is wrong")
-    assert log.count("b is wrong") == 2  # over and back: said at once
+    assert [note.text for note in notes.current()] == ["a is another matter"]
     now[0] += 7.0
     assert notes.current() == []

@@ -68,7 +68,11 @@ def flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """{"a": {"b": 1}} as {"a.b": 1}, lists as tuples."""
     result: dict[str, Any] = {}
     for key, value in nested.items():
-        result |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: parameters.plain(value)}
+        result |= (
+            flat(value, f"{prefix}{key}.")
+            if isinstance(value, dict)
+            else {prefix + key: parameters.plain(prefix + key, value)}
+        )
     return result
 
 

@@ -25,7 +25,7 @@ def test_yaml_holds_every_default() -> None:
     flat = {}
     for key, value in nested.items():
         flat.update({f"{key}.{leaf}": v for leaf, v in value.items()} if isinstance(value, dict) else {key: value})
-    flat = {name: parameters.plain(value) for name, value in flat.items()}
+    flat = {name: parameters.plain(name, value) for name, value in flat.items()}
     assert flat == parameters.defaults()
     assert {k: type(v) for k, v in flat.items()} == {k: type(v) for k, v in parameters.defaults().items()}
 
@@ -104,6 +104,19 @@ def test_defaults_are_possible() -> None:
             "parts, no part beginning with a digit.",
         ),
         ({"cameras": ()}, 'cameras is (); expected the type string[] such as [""].'),
+        (
+            {"cameras": ("vörne",)},
+            "cameras has the name 'vörne'; expected a ROS name: letters, digits and underscores, with / between its "
+            "parts, no part beginning with a digit.",
+        ),
+        (
+            {"diagnostics.rate_warn": 5.0, "diagnostics.rate_error": 10.0},
+            "diagnostics.rate_warn is 5 and diagnostics.rate_error 10; expected warn not below error.",
+        ),
+        (
+            {"diagnostics.drops_warn": 0.99},
+            "diagnostics.drops_warn is 0.99 and diagnostics.drops_error 0.95; expected the first not above the second.",
+        ),
         ({"cameras": ("front",), "front.rectified": 1}, "front.rectified is 1; expected the type bool."),
     ],
 )

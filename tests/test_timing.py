@@ -50,3 +50,10 @@ def test_no_limit_and_no_burst_after_a_pause() -> None:
     limit = RateLimit()
     assert limit.take(1000.0, 1.0) and not limit.due(1000.5, 1.0) and not limit.take(1000.5, 1.0)
     assert sum(limit.take(2000 + i * 0.01, 1.0) for i in range(89)) == 2  # one late, one on time
+
+
+def test_a_rate_that_is_raised_counts_at_once() -> None:
+    limit = RateLimit()
+    assert limit.take(1000.0, 0.01) and not limit.due(1000.2, 0.01)
+    assert limit.due(1000.2, 10.0)
+    assert sum(limit.take(1000.2 + i * 0.05, 10.0) for i in range(40)) in (20, 21)

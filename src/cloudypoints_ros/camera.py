@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -37,8 +36,6 @@ RAY_TOLERANCE_PX = 0.01
 # Beyond these the float32 of rays and points no longer tells pixels apart.
 MAX_FOCAL_PX, MIN_FOCAL_PX = 1e6, 1e-2
 MAX_CENTRE_PX = 1e5
-
-_BLIND_SAMPLES = 1 << 14
 
 CITYSCAPES_SIZE = (2048, 1024)
 
@@ -136,10 +133,9 @@ class Camera:
         """
         return _rays(self, stride)
 
-    @property
-    def blind(self) -> bool:
-        """Whether some pixel has no ray."""
-        return not self.pinhole and _blind(self)
+    def blind(self, stride: int = 1) -> bool:
+        """Whether some pixel of :meth:`rays` has no ray."""
+        return not self.pinhole and _blind(self, stride)
 
     def project(self, points: Array) -> Array:
         """Pixels (N, 2) float64 of points (N, 3) metres in the optical frame, z > 0."""
@@ -329,7 +325,7 @@ def _resized_matrix(m: tuple[float, ...], columns: int, sx: float, sy: float) ->
     return tuple(float(v) for v in rows.ravel())
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=16)
 def _rays(camera: Camera, stride: int) -> tuple[Array, Array]:
     u = np.arange(0, camera.width, stride, dtype=np.float64)
     v = np.arange(0, camera.height, stride, dtype=np.float64)
@@ -351,14 +347,9 @@ def _rays(camera: Camera, stride: int) -> tuple[Array, Array]:
     return x, y
 
 
-@lru_cache(maxsize=32)
-def _blind(camera: Camera) -> bool:
-    # Every pixel of a small image; of a large one a grid and the outermost pixels: a lens fails at its rim, and between
-    # its neighbours only if its model is nonsense.
-    step = math.ceil(math.sqrt(camera.width * camera.height / _BLIND_SAMPLES))
-    u = np.unique(np.append(np.arange(0, camera.width, step), camera.width - 1)).astype(np.float64)
-    v = np.unique(np.append(np.arange(0, camera.height, step), camera.height - 1)).astype(np.float64)
-    return bool(np.isnan(_undistorted(camera, np.stack(np.meshgrid(u, v), -1).reshape(-1, 1, 2))).any())
+@lru_cache(maxsize=16)
+def _blind(camera: Camera, stride: int) -> bool:
+    return bool(np.isnan(camera.rays(stride)[0]).any())
 
 
 def _undistorted(camera: Camera, uv: Array) -> Array:

@@ -22,8 +22,14 @@ SHARED_MEMORY_BYTES = 3 * (64 << 20)
 # The last domain whose ports exist; those from 102 to 214 may meet ports that Linux hands out.
 MAX_DOMAIN = 232
 
+REMEDY_BEST_EFFORT = (
+    "Large best-effort images need shared memory: let the camera publish reliable or give its process the Fast DDS "
+    f"profile {PROFILE} ({' or '.join(PROFILE_VARIABLES)})."
+)
+
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
+M_ARENA_MAX = -8
 
 
 def apply_profile(environ: MutableMapping[str, str] | None = None) -> str:
@@ -82,6 +88,8 @@ def keep_buffers() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
+    # What is kept is kept once, not once per thread.
+    mallopt(M_ARENA_MAX, 1)
     # Older glibc refuses more than 32 MiB.
     kept = mallopt(M_MMAP_THRESHOLD, 1 << 30) or mallopt(M_MMAP_THRESHOLD, 32 << 20)
     return bool(kept) and bool(mallopt(M_TRIM_THRESHOLD, 2**31 - 1))

@@ -150,7 +150,7 @@ def cloud(
     s = options.stride
     whole, depth, image = depth, depth[::s, ::s], image[::s, ::s]
     ray_x, ray_y = camera.rays(s)
-    if camera.blind:
+    if camera.blind(s):
         depth = np.where(np.isnan(ray_x), np.float32(np.nan), depth)  # where the lens has no ray there is no point
     rows, columns = depth.shape
     low, high = np.float32(options.min_range_m), np.float32(min(options.max_range_m, float(np.finfo(np.float32).max)))

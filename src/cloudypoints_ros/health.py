@@ -25,8 +25,9 @@ class Status:
 def camera_status(
     name: str, window: Window, notes: Sequence[Note], thresholds: Thresholds, facts: Mapping[str, str]
 ) -> Status:
-    """The status of one active camera; ``facts`` are further values to show."""
-    found = sorted([*notes, *_judged(window, thresholds)], key=lambda note: -note.level)
+    """The status of one active camera; ``facts`` are further values to show, "last failure" among them."""
+    judged = _judged(window, thresholds, facts.get("last failure", ""))
+    found = sorted([*notes, *judged], key=lambda note: -note.level)
     silent = window.age_s is None or window.age_s > thresholds.stale_after_s
     if silent:
         since = "No image yet" if window.age_s is None else f"No image for {window.age_s:.1f} s"
@@ -37,21 +38,24 @@ def camera_status(
     return Status(name, level, message, {**_numbers(window), **facts})
 
 
-def _judged(window: Window, thresholds: Thresholds) -> Iterator[Note]:
+def _judged(window: Window, thresholds: Thresholds, last_failure: str) -> Iterator[Note]:
     """What the numbers say, by the thresholds."""
     received, published = window.counts.get("received", 0), window.counts.get("published", 0)
     wanted = received > window.counts.get("idle", 0) + window.counts.get("limited", 0)
+    failed, lost = window.counts.get("failed", 0), window.counts.get("lost", 0)
     if received and wanted:
-        if published == 0 and window.counts.get("failed", 0) > 0:
+        if failed and not published:
             yield Note(Level.ERROR, "No image could be answered.")
-        rate, drops = window.rate("published"), window.share("dropped")
+        elif failed:
+            yield Note(Level.WARN, f"{failed} of {received} images failed, the last one so: {last_failure}")
+        rate, drops = window.rate("published"), (window.counts.get("dropped", 0) + lost) / (received + lost)
         if level := _level(-rate, (-thresholds.rate_hz[0], -thresholds.rate_hz[1])):
             yield Note(level, f"Output is {rate:.1f} Hz; expected {thresholds.rate_hz[level - 1]:g} Hz or more.")
         if level := _level(drops, thresholds.drops):
             yield Note(
                 level,
-                f"{drops:.0%} of the images were dropped for newer ones; lower the camera's rate or the work per "
-                "image (depth.downscale, points.stride, a smaller model, a faster engine).",
+                f"{drops:.0%} of the images were dropped or lost; lower the camera's rate or the work per image "
+                "(depth.downscale, points.stride, a smaller model, a faster engine).",
             )
     latency = window.stages_ms.get("stamp to published", {}).get(95)
     if latency is not None and (level := _level(latency / 1e3, thresholds.latency_s)):

@@ -21,7 +21,7 @@ from cloudypoints_ros.geometry import cloud
 from cloudypoints_ros.health import Status, camera_status
 from cloudypoints_ros.inbox import STAMPS_KEPT, Calibrations, Inbox
 from cloudypoints_ros.messages import Picture
-from cloudypoints_ros.notes import Level, Notes
+from cloudypoints_ros.notes import Level, Note, Notes
 from cloudypoints_ros.outputs import Outputs
 from cloudypoints_ros.parameters import topic
 from cloudypoints_ros.pipeline import DepthFrame, Pipeline
@@ -75,24 +75,36 @@ class CameraLane:
         self.name = name
         self.settings = settings
         self.stats = Stats()
-        label = f"{name}: " if name else ""
-        self._notes = Notes(lambda text: node.get_logger().warning(label + text))
+        self._label = f"{name}: " if name else ""
+        self._notes = Notes(self._log)
         self._outputs: Outputs | None = None
         self._inbox: Inbox | None = None
         self._decoder: _Decoder | None = None
         self._image_sub: FollowingSubscription | None = None
         self._info_sub: FollowingSubscription | None = None
         self._started = 0.0
+        # Written whole by one thread, read by another.
         self._facts: dict[str, str] = {}
+        self._scale_facts: dict[str, str] = {}
+        self._failure = "none"
         self._forget()
 
     def _forget(self) -> None:
         """What was seen before a pause may be wrong after it."""
         self._calibrations = Calibrations()
+        self._info_refused = False
         self._infos = Stats()
         self._stamps = StampWatch()
-        self._road: RoadScale | None = None
-        self._road_of: Any = None
+        self._road: tuple[Any, RoadScale] | None = None  # what the correction was found with, and the correction
+        self._scale_facts = {}
+        self.stats.begin()
+
+    def _log(self, note: Note) -> None:
+        # rclpy allows one severity per line of code.
+        if note.level == Level.ERROR:
+            self._node.get_logger().error(self._label + note.text)
+        else:
+            self._node.get_logger().warning(self._label + note.text)
 
     # ---- life
 
@@ -165,7 +177,7 @@ class CameraLane:
         else:
             self._notes.clear("stamp")
         if seen.looped:
-            self._node.get_logger().info(f"{self.name}: time went back, a bag that loops or a camera that restarted.")
+            self._node.get_logger().info(f"{self._label}time went back, a bag that loops or a camera that restarted.")
         subscribed = outputs.subscribed()
         if not subscribed:
             self.stats.count("idle")
@@ -188,6 +200,7 @@ class CameraLane:
         try:
             self._calibrations.add(_stamp(msg), messages.calibration(msg).folded())
         except (CloudyPointsError, ValueError, ZeroDivisionError, OverflowError) as error:
+            self._info_refused = True
             self._notes.add("camera_info", Level.ERROR, f"This camera_info cannot be used: {error}")
 
     # ---- the worker
@@ -222,6 +235,7 @@ class CameraLane:
     def complain(self, error: Exception) -> None:
         """Say why a frame failed."""
         reason = str(error) if isinstance(error, CloudyPointsError) else f"{type(error).__name__}: {error}"
+        self._failure = reason
         self._notes.add("frame", Level.ERROR, f"A frame failed: {reason}")
         self._node.get_logger().debug("".join(traceback.format_exception(error)))
 
@@ -230,6 +244,8 @@ class CameraLane:
         settings, outputs, info_sub = self.settings, self._outputs, self._info_sub
         if outputs is None or info_sub is None:
             return "dropped"  # stopped meanwhile
+        if self._calibrations.empty and self._info_refused:
+            return "waiting"  # and the note says why it cannot be used
         if self._calibrations.empty:
             self._notes.add(
                 "no camera_info",
@@ -261,7 +277,8 @@ class CameraLane:
             laps.add(frame.times_ms)
             if settings.ego_mask is not None:
                 _blank(frame.depth, region.of(ego_mask_for(settings.ego_mask, *picture.image.shape[1::-1])))
-            if (factor := self._factor(frame, settings, msg.header.stamp)) is None:
+            self._look_for_depth(frame.depth)
+            if (factor := self._factor(pipeline, frame, settings, msg.header.stamp)) is None:
                 return "waiting"
             if factor != 1:
                 np.multiply(frame.depth, np.float32(factor), out=frame.depth)
@@ -307,92 +324,101 @@ class CameraLane:
         now = self._node.get_clock().now().nanoseconds
         return {"stamp to published": (now - stamp.sec * 1_000_000_000 - stamp.nanosec) * 1e-6}
 
-    def _factor(self, frame: DepthFrame, settings: CameraSettings, stamp: Any) -> float | None:
+    def _look_for_depth(self, depth: Array) -> None:
+        few = depth[::16, ::16]
+        if np.isnan(few).all() and np.isnan(depth).all():
+            self._notes.add(
+                "no depth",
+                Level.WARN,
+                "The model gave no depth at any pixel; check the image, roi and ego_mask, or use another model.",
+            )
+        else:
+            self._notes.clear("no depth")
+
+    def _factor(self, pipeline: Pipeline, frame: DepthFrame, settings: CameraSettings, stamp: Any) -> float | None:
         """What the model's depth is multiplied by; None while there is no scale."""
         scale = settings.scale
         if scale.source == "card":
+            self._scale_facts = {}
             return 1.0
         if scale.source == "constant":
+            self._scale_facts = {"scale factor": f"{scale.constant:g}"}
             return scale.constant
-        wanted = (settings.mount.height_m, scale.smoothing_s, scale.hold_s)
-        if self._road is None or self._road_of != wanted:
-            self._road, self._road_of = RoadScale(*wanted), wanted
-        self._road.update(fit_road(frame.depth, frame.camera, settings.mount), stamp.sec + stamp.nanosec * 1e-9)
-        if self._road.factor is None:
-            self._notes.add("no road", Level.ERROR, no_road(self._road.missing_s))
+        # Another model or another view may need another correction, which is no news to be smoothed.
+        found_with = (pipeline, settings.mount, scale, settings.region, settings.rectified)
+        kept = self._road
+        road = kept[1] if kept is not None and kept[0] == found_with else None
+        if road is None:
+            road = RoadScale(settings.mount.height_m, scale.smoothing_s, scale.hold_s)
+            self._road = (found_with, road)
+        fitted = fit_road(frame.depth, frame.camera, settings.mount)
+        road.update(fitted, stamp.sec + stamp.nanosec * 1e-9)
+        factor = road.factor
+        self._scale_facts = {
+            "scale, from the road": road.words,
+            "scale factor": "none" if factor is None else f"{factor:.6g}",
+            "scale uncertainty (1 sigma, relative)": f"{road.uncertainty:.4f}",
+            "road tilt against the mount [degrees]": "none" if fitted is None else f"{fitted.tilt_deg:.1f}",
+        }
+        if factor is None:
+            self._notes.add("no road", Level.ERROR, no_road(road.missing_s))
         else:
             self._notes.clear("no road")
-        return self._road.factor
+        return factor
 
     # ---- how it is doing
 
     def status(self, thresholds: Thresholds, clock: str) -> Status:
         """For the diagnostics; says in the log what keeps images away."""
+        name = f"{self._node.get_fully_qualified_name().lstrip('/')}: camera {self.name}".rstrip()
+        if self._image_sub is None:
+            return Status(name, Level.STALE, "The node is not active, so no image is taken.")
         window = self.stats.window()
         self._explain(window, thresholds)
-        return camera_status(
-            f"{self._node.get_name()}: camera {self.name}".rstrip(),
-            window,
-            self._notes.current(),
-            thresholds,
-            {**self._facts, "clock": clock, "qos": self._words(), **self._scale_facts()},
-        )
-
-    def _scale_facts(self) -> dict[str, str]:
-        scale, road = self.settings.scale, self._road
-        if scale.source == "camera_height" and road is not None:
-            factor, sigma = road.factor, road.uncertainty
-            return {
-                "scale": f"camera_height: {road.words}",
-                "scale factor": "none" if factor is None else f"{factor:.6g}",
-                "scale uncertainty (1 sigma, relative)": f"{sigma:.4f}",
-            }
-        if scale.source == "constant":
-            return {"scale": "constant", "scale factor": f"{scale.constant:g}"}
-        return {"scale": scale.source}
-
-    def _words(self) -> str:
-        return "not subscribed" if self._image_sub is None else self._image_sub.words
+        facts = {"clock": clock, "qos": self._image_sub.words, "scale": self.settings.scale.source}
+        facts |= {"last failure": self._failure, **self._facts, **self._scale_facts}
+        return camera_status(name, window, self._notes.current(), thresholds, facts)
 
     def _explain(self, window: Window, thresholds: Thresholds) -> None:
-        image_sub, outputs = self._image_sub, self._outputs
-        if image_sub is None or outputs is None:
+        image_sub, info_sub, outputs = self._image_sub, self._info_sub, self._outputs
+        if image_sub is None or info_sub is None or outputs is None:
             return
         if listeners := outputs.unmatched():
-            self._notes.add(
-                "subscribers",
-                Level.WARN,
-                f"Nothing reaches {', '.join(listeners)}; let it ask for a volatile topic, and for best effort or set "
-                "qos.output to reliable.",
-            )
+            self._notes.add("subscribers", Level.WARN, f"Nothing reaches {', '.join(listeners)}.")
         else:
             self._notes.clear("subscribers")
-        if unmatched := image_sub.unmatched():
-            self._notes.add(
-                "qos",
-                Level.ERROR,
-                f"{', '.join(unmatched)} publishes {image_sub.topic_name} with a QoS that does not match qos.input "
-                f"{self.settings.reliability}, so no image arrives; set qos.input to auto.",
-            )
-            return
-        self._notes.clear("qos")
+        for key, subscription in (("qos", image_sub), ("qos of camera_info", info_sub)):
+            if unmatched := subscription.unmatched():
+                only = len(unmatched) == len(subscription.publishers())
+                self._notes.add(
+                    key,
+                    Level.ERROR if only else Level.WARN,
+                    f"{', '.join(unmatched)} publishes {subscription.topic_name} with a QoS that does not match "
+                    f"qos.input {self.settings.reliability}, so nothing of it arrives; set qos.input to auto.",
+                )
+            else:
+                self._notes.clear(key)
         age = time.monotonic() - self._started if window.age_s is None else window.age_s
         if age > thresholds.stale_after_s:
-            self._notes.add("silence", *self._silence(image_sub, window.age_s is not None))
+            if len(image_sub.unmatched()) < max(1, len(image_sub.publishers())):
+                self._notes.add("silence", *self._silence(image_sub, window, thresholds))
         else:
             self._notes.clear("silence")
             self._explain_loss(window)
 
-    def _silence(self, image_sub: FollowingSubscription, before: bool) -> tuple[Level, str]:
-        """Why no image comes; ``before`` says that some have come."""
+    def _silence(self, image_sub: FollowingSubscription, window: Window, thresholds: Thresholds) -> tuple[Level, str]:
+        """Why no image comes."""
         where = image_sub.topic_name
         publishers = len(image_sub.publishers())
         if publishers == 0:
             return Level.WARN, f"No image: nobody publishes {where}; start the camera or remap.{self._others(where)}"
-        if before or not image_sub.best_effort:
+        # A camera that is alive sends camera_info, which is small and arrives.
+        info_age = self._infos.window().age_s
+        alive = info_age is not None and info_age < thresholds.stale_after_s
+        if not image_sub.best_effort or (window.age_s is not None and not alive):
             return Level.WARN, f"No image on {where}, though {publishers} would publish it; look at the camera driver."
         return Level.ERROR, (
-            f"No image on {where} ({publishers} publishing, subscribed {image_sub.words}). {_REMEDY_BEST_EFFORT}"
+            f"No image on {where} ({publishers} publishing, subscribed {image_sub.words}). {dds.REMEDY_BEST_EFFORT}"
         )
 
     def _others(self, where: str) -> str:
@@ -416,14 +442,8 @@ class CameraLane:
                 "lost",
                 Level.ERROR,
                 f"{came} images but {expected} camera_info came in {window.seconds:.0f} s: best-effort images are lost "
-                f"on the way. {_REMEDY_BEST_EFFORT}",
+                f"on the way. {dds.REMEDY_BEST_EFFORT}",
             )
-
-
-_REMEDY_BEST_EFFORT = (
-    "Large best-effort images need shared memory: let the camera publish reliable or give its process the Fast DDS "
-    f"profile {dds.PROFILE}."
-)
 
 
 class _Decoder:

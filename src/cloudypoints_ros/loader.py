@@ -36,7 +36,17 @@ class Loader:
         with self._lock:
             self._wanted, self._done = settings, None
         thread = threading.Thread(target=self._load, args=(settings, scaled), name="cloudypoints loader", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._finish(
+                Loaded(
+                    settings,
+                    None,
+                    f"No thread can be started to load the model ({error}); raise the limits of threads and memory "
+                    "(ulimit -u and -v, or the container's).",
+                )
+            )
 
     def cancel(self) -> None:
         """Whatever is being loaded is no longer wanted."""
@@ -60,6 +70,9 @@ class Loader:
             done = Loaded(settings, None, str(error))
         except Exception as error:  # a library's own; the working model must not suffer
             done = Loaded(settings, None, f"{type(error).__name__}: {error}")
+        self._finish(done)
+
+    def _finish(self, done: Loaded) -> None:
         with self._lock:
-            if self._wanted is settings:
+            if self._wanted is done.settings:
                 self._done = done

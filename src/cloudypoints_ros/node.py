@@ -32,9 +32,10 @@ from cloudypoints_ros.health import Status
 from cloudypoints_ros.inbox import Inbox
 from cloudypoints_ros.lane import CameraLane
 from cloudypoints_ros.loader import Loader
+from cloudypoints_ros.model_files import DEFAULT_MODEL, load_card
 from cloudypoints_ros.notes import Level, Notes
 from cloudypoints_ros.parameter_table import UNCONFIGURED, Value
-from cloudypoints_ros.pipeline import Pipeline, usable_card
+from cloudypoints_ros.pipeline import Pipeline, require_metres
 from cloudypoints_ros.settings import CameraSettings, ModelSettings, Thresholds
 from cloudypoints_ros.workers import Workers, overlap_allowed
 
@@ -57,13 +58,16 @@ class DepthNode(LifecycleNode):
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._take_parameters)
 
-        self._notes = Notes(self.get_logger().error)
+        self._notes = Notes(lambda note: self.get_logger().error(note.text))
+        self._model_failure = "none"
+        self._at_work = self._values  # of which model and scale lag behind while a model is loaded
         self._stats_file: Path | None = None
         self._pipeline: Pipeline | None = None
         self._model: ModelSettings | None = None  # what self._pipeline was made of
         self._loader = Loader()
         self._lanes: dict[str, CameraLane] = {}
         self._workers: Workers | None = None
+        self._stuck: Workers | None = None  # those that did not end in time
         self._timers_of_activity: list[Any] = []
 
         # Not the node's clock: with use_sim_time that one stands still until a bag plays.
@@ -82,28 +86,44 @@ class DepthNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model, offer the topics. A failure leaves the node unconfigured, ready to try again."""
         self.failure = None
-        values = self._values
         try:
-            self._stats_file = _stats_file(str(values["stats_file"]))
-            cameras = _cameras(values)
-            settings = {camera: CameraSettings.of(values, camera) for camera in cameras}
-            model = ModelSettings.of(values)
-            pipeline = Pipeline.open(model.path, model.engine, model.threads, _scaled(values))
-            self.get_logger().info(f"Model {pipeline.card.name} on {pipeline.engine.name}; warming up.")
-            pipeline.warm_up()
-        except CloudyPointsError as error:
-            self.failure = error
-            self.get_logger().error(str(error))
+            self._configure()
+        except Exception as error:  # rclpy would swallow it
+            self._fail(error)
+            self._release()
             return TransitionCallbackReturn.FAILURE
-        self._pipeline, self._model = pipeline, model
-        self._lanes = {camera: CameraLane(self, camera, settings[camera]) for camera in cameras}
-        for lane in self._lanes.values():
-            lane.open(str(values["qos.output"]), int(str(values["qos.output_depth"])))
         return TransitionCallbackReturn.SUCCESS
 
+    def _configure(self) -> None:
+        self._values = values = parameters.declare_cameras(self, self._values)
+        self._at_work = values
+        self._stats_file = _stats_file(str(values["stats_file"]))
+        settings = {camera: CameraSettings.of(values, camera) for camera in _cameras(values)}
+        model = ModelSettings.of(values)
+        pipeline = Pipeline.open(model.path, model.engine, model.threads, _scaled(values))
+        self.get_logger().info(f"Model {pipeline.card.name} on {pipeline.engine.name}; warming up.")
+        pipeline.warm_up()
+        self._pipeline, self._model = pipeline, model
+        self._lanes = {camera: CameraLane(self, camera, settings[camera]) for camera in settings}
+        for lane in self._lanes.values():
+            lane.open(str(values["qos.output"]), int(str(values["qos.output_depth"])))
+
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe and start working."""
+        """Subscribe and start working. A failure leaves the node inactive."""
         super().on_activate(state)
+        try:
+            self._activate()
+        except Exception as error:  # as above
+            self._fail(error)
+            self._stop()
+            super().on_deactivate(state)
+            return TransitionCallbackReturn.FAILURE
+        return TransitionCallbackReturn.SUCCESS
+
+    def _activate(self) -> None:
+        if self._stuck is not None and not self._stuck.close():
+            raise CloudyPointsError("A frame from before the pause is still in the works; wait, or restart the node.")
+        self._stuck = None
         inbox = Inbox()
         self._workers = Workers(inbox, self._compute, self._publish, overlap_allowed())
         for lane in self._lanes.values():
@@ -112,7 +132,13 @@ class DepthNode(LifecycleNode):
             self.create_timer(POLL_S, self._poll, clock=self._steady),
             self.create_timer(REPORT_S, self._report, clock=self._steady),
         ]
-        return TransitionCallbackReturn.SUCCESS
+
+    def _fail(self, error: Exception) -> None:
+        if not isinstance(error, CloudyPointsError):
+            self.get_logger().debug(traceback.format_exc())
+            error = CloudyPointsError(f"{type(error).__name__}: {error}; run with --log-level debug for more.")
+        self.failure = error
+        self.get_logger().error(str(error))
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening and wait for the frame in the works; the model stays loaded."""
@@ -141,8 +167,9 @@ class DepthNode(LifecycleNode):
         self._timers_of_activity = []
         for lane in self._lanes.values():
             lane.stop()
-        if self._workers is not None:
-            self._workers.close()
+        if self._workers is not None and not self._workers.close():
+            self._stuck = self._workers
+            self.get_logger().error("The frame in the works does not end; the engine hangs, or the machine is busy.")
         self._workers = None
 
     def _release(self) -> None:
@@ -177,15 +204,15 @@ class DepthNode(LifecycleNode):
     # ---- parameters
 
     def _check_parameters(self, changes: Sequence[Any]) -> SetParametersResult:
-        new = {change.name: parameters.plain(change.value) for change in changes}
+        new = {change.name: parameters.plain(change.name, change.value) for change in changes}
         reason = self._refusal({name: value for name, value in new.items() if value != self._values.get(name)})
         return SetParametersResult(successful=reason is None, reason=reason or "")
 
     def _refusal(self, new: Mapping[str, Value]) -> str | None:
         """Why these values cannot be taken now, in a sentence."""
-        for name in new:
-            row = parameters.row_of(name)
-            if row is not None and row.when == UNCONFIGURED and self._pipeline is not None:
+        rows = {name: row for name in new if (row := parameters.row_of(name)) is not None}
+        for name, row in rows.items():
+            if row.when == UNCONFIGURED and self._pipeline is not None:
                 return (
                     f"{name} can be set only while the node is unconfigured; deactivate and clean up first, or give it "
                     "at start."
@@ -194,54 +221,71 @@ class DepthNode(LifecycleNode):
         reason = parameters.problem(values)
         if reason is not None or self._pipeline is None:
             return reason
+        # Files are looked at only when they are what changes: others may be gone and no longer needed.
         try:
-            for camera in self._lanes:
-                CameraSettings.of(values, camera)
-            usable_card(ModelSettings.of(values).path, _scaled(values))
+            if any(row.name == "ego_mask" for row in rows.values()):
+                for camera in self._lanes:
+                    CameraSettings.of(values, camera)
+            model = ModelSettings.of(values)
+            if model != self._model:
+                require_metres(load_card(model.path or DEFAULT_MODEL), _scaled(values))
+            else:
+                require_metres(self._pipeline.card, _scaled(values))
         except CloudyPointsError as error:
             return str(error)
         return None
 
     def _take_parameters(self, changes: Sequence[Any]) -> None:
-        new = {c.name: parameters.plain(c.value) for c in changes if parameters.row_of(c.name) is not None}
+        new = {c.name: parameters.plain(c.name, c.value) for c in changes if parameters.row_of(c.name) is not None}
         old, self._values = self._values, {**self._values, **new}
         values = self._values
         self._thresholds = Thresholds.of(values)
         if values["diagnostics.period"] != old["diagnostics.period"]:
             self._time_diagnostics()
-        if values["cameras"] != old["cameras"]:
-            self._values = {**values, **parameters.declare_cameras(self, values["cameras"])}
         if self._pipeline is None:
             return
-        for camera, lane in self._lanes.items():
-            lane.change(CameraSettings.of(values, camera))
         model = ModelSettings.of(values)
-        if model != (self._loader.loading or self._model):
-            self._loader.start(model, _scaled(values))
+        if model == self._model:
+            self._loader.cancel()
+        elif model != self._loader.loading:
             self.get_logger().info(f"Loading the model {model.path or 'that comes along'} beside the one at work.")
+            self._loader.start(model, _scaled(values))
+        self._put_to_work()
+
+    def _put_to_work(self) -> None:
+        """The cameras follow the parameters, but metres stay those of the model at work until it is another."""
+        lagging = self._at_work if ModelSettings.of(self._values) != self._model else {}
+        kept = {name: value for name, value in lagging.items() if _goes_with_the_model(name)}
+        self._at_work = {**self._values, **kept}
+        for camera, lane in self._lanes.items():
+            try:
+                lane.change(CameraSettings.of(self._at_work, camera))
+            except Exception as error:  # such as a mask that has gone; the node goes on with what it has
+                self._notes.add("settings", Level.ERROR, f"Camera {camera} keeps its settings: {error}")
 
     def _swap(self) -> None:
-        """Work on with the model that has been loaded, or say why not and take its parameters back."""
+        """Work on with the model that has been loaded, or say why not and take the change back."""
         loaded = self._loader.take()
         if loaded is None or self._pipeline is None or self._model is None:
             return
         if loaded.pipeline is not None:
             self._pipeline, self._model = loaded.pipeline, loaded.settings
-            self._notes.clear("model")
+            self._model_failure = "none"
+            self._put_to_work()
             self.get_logger().info(f"Model {loaded.pipeline.card.name} on {loaded.pipeline.engine.name} works now.")
             return
+        self._model_failure = loaded.error
         self._notes.add(
-            "model", Level.ERROR, f"{loaded.error} The model {self._pipeline.card.name} works on; model, engine and "
-            "threads are as they were.",
-        )  # fmt: skip
-        model = self._model
-        self.set_parameters(
-            [
-                Parameter("model", value="" if model.path is None else str(model.path)),
-                Parameter("engine", value=model.engine),
-                Parameter("threads", value=model.threads),
-            ]
+            "model",
+            Level.ERROR,
+            f"{loaded.error} The model {self._pipeline.card.name} works on; model, engine, threads and scale are as "
+            "they were.",
         )
+        before = {name: value for name, value in self._at_work.items() if _goes_with_the_model(name)}
+        changed = {name: value for name, value in before.items() if value != self._values.get(name)}
+        result = self.set_parameters_atomically([Parameter(name, value=value) for name, value in changed.items()])
+        if not result.successful:
+            self.get_logger().error(f"The parameters of the model at work cannot be set again: {result.reason}")
 
     # ---- reports
 
@@ -264,13 +308,13 @@ class DepthNode(LifecycleNode):
     def _diagnose(self) -> None:
         clock = "sim time" if self.get_clock().ros_time_is_active else "system time"
         statuses = [self._engine_status()]
-        if self._workers is not None:
+        if self._pipeline is not None:
             statuses += [lane.status(self._thresholds, clock) for lane in self._lanes.values()]
         stamp = self.get_clock().now().to_msg()
         self._diagnostics_pub.publish(diagnostics.diagnostic_array(statuses, stamp, self.get_fully_qualified_name()))
 
     def _engine_status(self) -> Status:
-        name = f"{self.get_name()}: engine"
+        name = f"{self.get_fully_qualified_name().lstrip('/')}: engine"
         pipeline, model, loading = self._pipeline, self._model, self._loader.loading
         if pipeline is None or model is None:
             if self.failure is not None:
@@ -286,6 +330,7 @@ class DepthNode(LifecycleNode):
             "output": f"{output.quantity}, {output.unit}",
             "scale source": str(self._values["scale.source"]),
             "loading": "nothing" if loading is None else f"{loading.path or 'embedded'} on {loading.engine}",
+            "last failure to load": self._model_failure,
             "state": "inactive" if self._workers is None else "active",
         }
         notes = self._notes.current()
@@ -306,6 +351,11 @@ def _cameras(values: Mapping[str, Value]) -> list[str]:
     cameras = values["cameras"]
     assert isinstance(cameras, tuple)
     return [str(camera) for camera in cameras]
+
+
+def _goes_with_the_model(name: str) -> bool:
+    row = parameters.row_of(name)
+    return row is not None and row.name in ("model", "engine", "threads", "scale.source", "scale.constant")
 
 
 def _scaled(values: Mapping[str, Value]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -28,29 +29,29 @@ class Note:
 
 
 class Notes:
-    """The current notes of one thing, by key. Any thread may add."""
+    """The current notes of one thing, by key. Any thread may add; ``log`` gets what is to be said now."""
 
-    def __init__(self, log: Callable[[str], object]) -> None:
+    def __init__(self, log: Callable[[Note], object]) -> None:
         self._log = log
         self._lock = threading.Lock()
         self._notes: dict[str, tuple[float, Note]] = {}
-        self._logged: dict[str, float] = {}
+        self._logged: dict[str, float] = {}  # by the sentence without its numbers, which may differ every time
 
     def add(self, key: str, level: Level, text: str) -> None:
-        now = time.monotonic()
+        now, note, sentence = time.monotonic(), Note(level, text), re.sub(r"[\d.]+", "#", text)
         with self._lock:
-            self._notes[key] = (now, Note(level, text))
-            due = now - self._logged.get(key, -LASTS_S) >= LASTS_S * 0.99
+            self._notes[key] = (now, note)
+            self._logged = {said: at for said, at in self._logged.items() if now - at < LASTS_S * 0.99}
+            due = sentence not in self._logged
             if due:
-                self._logged[key] = now
+                self._logged[sentence] = now
         if due:
-            self._log(text)
+            self._log(note)
 
     def clear(self, key: str) -> None:
-        """It is over; when it comes again it is logged at once."""
+        """It is over."""
         with self._lock:
             self._notes.pop(key, None)
-            self._logged.pop(key, None)
 
     def current(self) -> list[Note]:
         """What was added in the last LASTS_S, worst first."""

@@ -6,6 +6,7 @@ Only :func:`declare` and what it calls import ROS.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -76,6 +77,15 @@ def _contradiction(values: Mapping[str, Value]) -> str | None:
         if not _number(values[low]) < _number(values[high]):
             word = low.split(".")[1]
             return f"{low} is {values[low]} and {high} {values[high]}; expected {word} below {high.split('.')[1]}."
+    for low, high in (
+        ("diagnostics.drops_warn", "diagnostics.drops_error"),
+        ("diagnostics.latency_warn", "diagnostics.latency_error"),
+    ):
+        if _number(values[low]) > _number(values[high]):
+            return f"{low} is {values[low]} and {high} {values[high]}; expected the first not above the second."
+    warn, error = _number(values["diagnostics.rate_warn"]), _number(values["diagnostics.rate_error"])
+    if 0 < warn < error:
+        return f"diagnostics.rate_warn is {warn:g} and diagnostics.rate_error {error:g}; expected warn not below error."
     if values["points.organised"] and _number(values["points.voxel_size"]) > 0:
         return (
             f"points.voxel_size is {values['points.voxel_size']} and points.organised true; expected one of them: "
@@ -89,7 +99,7 @@ def _problem_of_cameras(cameras: Any) -> str | None:
     if len(set(bare)) != len(bare) or ("" in bare and len(bare) > 1):
         return f"cameras is {list(cameras)}; expected different names, such as [front, rear], or one empty name."
     for name in bare:
-        if name and not all(part.replace("_", "a").isalnum() and not part[0].isdigit() for part in name.split("/")):
+        if name and not re.fullmatch(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*", name, re.ASCII):
             return (
                 f"cameras has the name '{name}'; expected a ROS name: letters, digits and underscores, with / between "
                 "its parts, no part beginning with a digit."
@@ -134,8 +144,13 @@ def height_band(values: Mapping[str, Value]) -> tuple[float, float]:
     return (-math.inf if low <= -1000 else low), (math.inf if high >= 1000 else high)
 
 
-def plain(value: Any) -> Value:
-    """What rclpy hands out for a parameter, as the table has it: arrays become tuples."""
+def plain(name: str, value: Any) -> Value:
+    """What rclpy hands out for the parameter ``name``, as the table has it: arrays become tuples.
+
+    No cameras (``[]``) are one without a name.
+    """
+    if name == "cameras" and (value is None or len(value) == 0):
+        return ("",)
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
@@ -189,33 +204,43 @@ def declare(node: Any) -> dict[str, Value]:
     for row in PARAMETERS:
         try:
             default = list(row.default) if isinstance(row.default, tuple) else row.default
-            values[row.name] = plain(node.declare_parameter(row.name, default, descriptor(row)).value)
+            values[row.name] = plain(row.name, node.declare_parameter(row.name, default, descriptor(row)).value)
         except ParameterException as error:
             limits = f", {row.limits}" if row.allowed else ""
             raise CloudyPointsError(
                 f"The parameter {row.name} was refused ({error}); expected the type {row.type_name}{_example(row)}"
                 f"{limits}."
             ) from error
-    values.update(declare_cameras(node, values["cameras"]))
-    reason = problem(values)
-    if reason is not None:
-        raise CloudyPointsError(f"A parameter cannot be used: {reason}")
-    return values
+    return declare_cameras(node, values)
 
 
-def declare_cameras(node: Any, cameras: Any) -> dict[str, Value]:
-    """Declare CAMERA.NAME of each named camera where that has not been done; their values, None where not given."""
-    values = {}
+def declare_cameras(node: Any, values: Mapping[str, Value]) -> dict[str, Value]:
+    """Declare CAMERA.NAME of each named camera where that has not been done; all values, None where not given.
+
+    CloudyPointsError when the values do not go together.
+    """
+    from rclpy.exceptions import ParameterException
+
+    all_values, cameras = dict(values), values["cameras"]
+    assert isinstance(cameras, tuple)
     for camera in cameras:
-        if not camera.strip("/"):
+        if not str(camera).strip("/"):
             continue
         for row in PARAMETERS:
             if row.per_camera:
-                name = camera_parameter(camera, row.name)
-                if not node.has_parameter(name):
-                    node.declare_parameter(name, None, descriptor(row, of_camera=True))
-                values[name] = plain(node.get_parameter(name).value)
-    return values
+                name = camera_parameter(str(camera), row.name)
+                try:
+                    if not node.has_parameter(name):
+                        node.declare_parameter(name, None, descriptor(row, of_camera=True))
+                except ParameterException as error:
+                    raise CloudyPointsError(
+                        f"The parameter {name} was refused ({error}); expected the type {row.type_name}{_example(row)}."
+                    ) from error
+                all_values[name] = plain(name, node.get_parameter(name).value)
+    reason = problem(all_values)
+    if reason is not None:
+        raise CloudyPointsError(f"A parameter cannot be used: {reason}")
+    return all_values
 
 
 def yaml_text() -> str:

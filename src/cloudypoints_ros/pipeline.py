@@ -63,7 +63,8 @@ class Pipeline:
         model is refused.
         """
         path = Path(model) if model else DEFAULT_MODEL
-        card = usable_card(path, scaled)
+        card = load_card(path)
+        require_metres(card, scaled)
         return Pipeline(card, open_engine(engine, path, card, threads))
 
     def depth(
@@ -127,12 +128,10 @@ class Pipeline:
         self.engine.infer(inputs)
 
 
-def usable_card(model: Path | None, scaled: bool = False) -> ModelCard:
-    """The card of a model, None meaning the embedded one. CloudyPointsError when there is none, or no metres."""
-    card = load_card(model or DEFAULT_MODEL)
+def require_metres(card: ModelCard, scaled: bool) -> None:
+    """CloudyPointsError when the model's depth is relative and nobody makes metres of it."""
     if card.output.unit != "metre" and not scaled:
         raise CloudyPointsError(
             f"The model {card.name} predicts relative depth, which is not metres; use a metric model, for instance the "
             "default one, or in the node set scale.source to camera_height or constant first."
         )
-    return card

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -115,18 +114,19 @@ class Thresholds:
         return Thresholds(_float(values["diagnostics.stale_after"]), pair("rate"), pair("drops"), pair("latency"))
 
 
+_masks: dict[str, tuple[int, npt.NDArray[Any]]] = {}  # by path: when the file was written, and what it held
+
+
 def _ego_mask(path: str) -> npt.NDArray[Any]:
-    """Read once per file: every change of any parameter asks for it again."""
+    """Read once per file, as every change of any parameter asks for it again; one that has gone since works on."""
+    known = _masks.get(path)
     try:
         written = Path(path).stat().st_mtime_ns
     except OSError:
-        written = 0
-    return _read_ego_mask(path, written)
-
-
-@lru_cache(maxsize=16)
-def _read_ego_mask(path: str, _written: int) -> npt.NDArray[Any]:
-    return load_ego_mask(path)
+        written = 0 if known is None else known[0]
+    if known is None or known[0] != written:
+        known = _masks[path] = (written, load_ego_mask(path))
+    return known[1]
 
 
 def _int(value: Any) -> int:

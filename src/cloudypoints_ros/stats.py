@@ -63,10 +63,15 @@ class Stats:
         self._lock = threading.Lock()
         self._counts = dict.fromkeys(COUNTS, 0)
         self._times: dict[str, deque[float]] = {}
-        self._since = time.monotonic()
-        self._newest: float | None = None
-        self._recent_counts: deque[tuple[float, str, int]] = deque()
-        self._recent_times: deque[tuple[float, Mapping[str, float]]] = deque()
+        self.begin()
+
+    def begin(self) -> None:
+        """The window starts anew, as after a pause; what is counted since the start stays."""
+        with self._lock:
+            self._since = time.monotonic()
+            self._newest: float | None = None
+            self._recent_counts: deque[tuple[float, str, int]] = deque()
+            self._recent_times: deque[tuple[float, Mapping[str, float]]] = deque()
 
     def count(self, what: str, n: int = 1) -> None:
         now = time.monotonic()

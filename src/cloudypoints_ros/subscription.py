@@ -22,9 +22,9 @@ def mismatch(offered: QoSProfile, asked: QoSProfile) -> str:
     deadlines that discovery reports for real ones.
     """
     if asked.reliability == ReliabilityPolicy.RELIABLE and offered.reliability == ReliabilityPolicy.BEST_EFFORT:
-        return "reliable is asked for and best effort offered"
+        return "reliable is asked for and best effort offered; set best effort there, or qos.output to reliable here"
     if asked.durability == DurabilityPolicy.TRANSIENT_LOCAL and offered.durability == DurabilityPolicy.VOLATILE:
-        return "transient local is asked for and volatile offered"
+        return "transient local is asked for and volatile offered; set its durability to volatile"
     return ""
 
 

@@ -57,9 +57,11 @@ class RateLimit:
     """At most so many per second on the long run; a camera's jitter does not cost every second frame."""
 
     _due: float = 0.0
+    _last: float = 0.0
+    _hz: float = 0.0
 
     def due(self, now_s: float, max_hz: float) -> bool:
-        return max_hz <= 0 or now_s >= self._due - _SLACK / max_hz
+        return max_hz <= 0 or now_s >= self._next(max_hz) - _SLACK / max_hz
 
     def take(self, now_s: float, max_hz: float) -> bool:
         """Whether this one may go; if so it is counted."""
@@ -67,8 +69,13 @@ class RateLimit:
             return False
         if max_hz > 0:
             # A late frame does not push the grid back, but a pause earns no burst.
-            self._due = max(self._due or now_s, now_s - 1 / max_hz) + 1 / max_hz
+            self._due = max(self._next(max_hz) or now_s, now_s - 1 / max_hz) + 1 / max_hz
+            self._last, self._hz = now_s, max_hz
         return True
+
+    def _next(self, max_hz: float) -> float:
+        """When the next one is due; a rate that has been raised need not wait for the grid of the old one."""
+        return self._due if max_hz == self._hz else min(self._due, self._last + 1 / max_hz)
 
 
 def _words(nanoseconds: int) -> str:

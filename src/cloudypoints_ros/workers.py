@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -30,11 +31,12 @@ class Workers:
         for thread in self._threads:
             thread.start()
 
-    def close(self) -> None:
-        """Close the inbox and wait until what is in the works has been published."""
+    def close(self) -> bool:
+        """Close the inbox and wait until what is in the works has been published; False when that takes too long."""
         self._inbox.close()
         for thread in self._threads:
             thread.join(timeout=PATIENCE_S)
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _work(self) -> None:
         while True:
@@ -43,7 +45,7 @@ class Workers:
             if item is None:
                 break
             camera, image = item
-            answer = self._compute(camera, image)
+            answer = self._guarded(self._compute, camera, image)
             if answer is None:
                 self._room.release()
             else:
@@ -52,8 +54,17 @@ class Workers:
 
     def _send(self) -> None:
         while (item := self._answers.get()) is not None:
-            self._publish(*item)
+            self._guarded(self._publish, *item)
             self._room.release()
+
+    @staticmethod
+    def _guarded(step: Callable[[str, Any], Any], camera: str, what: Any) -> Any:
+        """A thread that ends would end every camera, silently."""
+        try:
+            return step(camera, what)
+        except Exception:
+            traceback.print_exc()
+            return None
 
 
 def overlap_allowed() -> bool:

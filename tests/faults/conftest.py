@@ -21,9 +21,12 @@ rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 @pytest.fixture(scope="module", autouse=True)
 def ros(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """rclpy in this process with our DDS profile; of a module, so that tests/ros can initialise it again."""
+    """rclpy in this process with our DDS profile: what tests/ros has initialised, else of this module."""
     from cloudypoints_ros import dds
 
+    if rclpy.ok():
+        yield
+        return
     os.environ["ROS_LOG_DIR"] = str(tmp_path_factory.mktemp("ros_log"))
     dds.apply_profile()
     rclpy.init()

@@ -272,8 +272,8 @@ FAULTS: tuple[Fault, ...] = (
     bad_stamp("no stamp", "Images carry no stamp (0), so nothing can be matched to them; stamp them", lambda: 0),
     Fault(
         "qos: a listener asks for a latched topic",
-        "Nothing reaches driver (/cloudypoints/depth/image_raw: transient local is asked for and volatile offered); "
-        "let it ask for a volatile topic",
+        "Nothing reaches driver (/cloudypoints/depth/image_raw: transient local is asked for and volatile offered; "
+        "set its durability to volatile",
         inject=_latched_listener,
         mend=_no_latched_listener,
         level=WARN,
@@ -312,7 +312,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "qos: reliable asked of a best-effort camera",
-        "driver publishes /image_raw with a QoS that does not match qos.input reliable, so no image arrives; set "
+        "driver publishes /image_raw with a QoS that does not match qos.input reliable, so nothing of it arrives; set "
         "qos.input to auto.",
         inject=_best_effort_camera,
         mend=_reliable_camera,
@@ -373,8 +373,8 @@ FAULTS: tuple[Fault, ...] = (
     bad_info("too few coefficients", "plumb_bob came with 1 coefficients; expected 0 or 4 or 5", d=[0.1]),
     bad_info("coefficients not numbers", "The distortion coefficients are (nan, ", d=[NAN] * 5),
     bad_info(
-        "a lens that cannot be inverted", "cannot be inverted at any pixel, so there are no rays", d=[-1e9, 0.0, 0.0, 0.0, 0.0],
-        k=k_with(cx=47.5, cy=30.5),
+        "a lens that cannot be inverted", "cannot be inverted at any pixel, so there are no rays",
+        d=[-1e9, 0.0, 0.0, 0.0, 0.0], k=k_with(cx=47.5, cy=30.5),
     ),
     bad_setting("rectified, but no P", "no projection matrix P; publish P or set", {"rectified": True},
                 {"rectified": False}, send=lambda rig: (rig.publish_info(info(p=[0.0] * 12)), rig.publish(image()))),

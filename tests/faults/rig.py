@@ -29,6 +29,9 @@ DIAGNOSTICS = {
     "diagnostics.drops_error": 1.0,
 }
 
+# A node that subscribes anew forgets the camera_info it has had.
+_SUBSCRIBE_ANEW = ("qos__input", "image_transport")
+
 
 def now() -> tuple[int, int]:
     """The stamp of a camera whose clock is right."""
@@ -59,20 +62,36 @@ class Rig:
     def __init__(self, node: NodeProcess, driver: Driver) -> None:
         self.node, self.driver = node, driver
         self.frames = 0
+        self.calibrated = False  # whether the good camera_info is the last one the node has
 
     @property
     def compressed(self) -> bool:
         return self.driver.image_pub.msg_type is CompressedImage
+
+    def connect(self) -> None:
+        """Wait for a first answer, which alone shows that both sides have found each other.
+
+        It takes seconds beside a node that was killed: Fast DDS still takes that one for alive.
+        """
+        self.driver.connect()
+        self.driver.received["depth"].clear()
+        deadline = time.monotonic() + PATIENCE_S
+        while not self.driver.received["depth"]:
+            assert time.monotonic() < deadline, f"never an answer; the node said:\n{self.node.output[-3000:]}"
+            self.publish_info(info())
+            self.publish(image())
+            self.driver.spin_for(0.2)
 
     # ---- what the camera does
 
     def publish(self, msg: Image | CompressedImage) -> None:
         self.driver.image_pub.publish(msg)
 
-    def publish_info(self, msg: CameraInfo) -> None:
+    def publish_info(self, msg: CameraInfo, patience_s: float = 0.1) -> None:
         """Another topic: nothing orders it before an image that follows, so give it time."""
         self.driver.info_pub.publish(msg)
-        self.driver.spin_for(0.1)
+        self.driver.spin_for(patience_s)
+        self.calibrated = False
 
     def image_publisher(self, kind: Any = Image, topic: str = "image_raw", qos: QoSProfile | int = 10) -> None:
         """A camera that publishes otherwise takes the place of the one there is."""
@@ -89,9 +108,11 @@ class Rig:
         for name, value in values.items():
             result = self.driver.set_parameter(name.replace("__", "."), value)
             assert result.successful, result.reason
+            self.calibrated &= name not in _SUBSCRIBE_ANEW
 
     def change(self, transition: int) -> bool:
         """One step of the node's life."""
+        self.calibrated = False
         client = self.driver.node.create_client(ChangeState, "/cloudypoints/change_state")
         assert client.wait_for_service(PATIENCE_S)
         future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
@@ -109,7 +130,9 @@ class Rig:
         if self.compressed:
             png = cv2.imencode(".png", picture(offset)[..., ::-1])[1].tobytes()
             sent = CompressedImage(header=sent.header, format="png", data=png)
-        self.publish_info(info())
+        if not self.calibrated:
+            self.publish_info(info(), patience_s=0.3)
+            self.calibrated = True
         before = len(self.driver.received["depth"])
         self.publish(sent)
         self.driver.spin_until(
@@ -127,7 +150,7 @@ class Rig:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             again()
-            self.driver.spin_for(0.15)
+            self.driver.spin_for(0.1)
             line = next((line for line in self.node.lines[since:] if sentence in line), None)
             if line is not None:
                 assert not remedy or REMEDY.search(line), f"no remedy in: {line}"
@@ -135,7 +158,9 @@ class Rig:
             if time.monotonic() > deadline:
                 raise AssertionError(f"'{sentence}' is not in the log:\n" + "\n".join(self.node.lines[since:][-20:]))
 
-    def diagnoses(self, sentence: str, level: int, status: str, again: Callable[[], None] = lambda: None) -> None:
+    def diagnoses(
+        self, sentence: str, level: int, status: str = "camera", again: Callable[[], None] = lambda: None
+    ) -> None:
         """The sentence is in the diagnostics, and the level is right; ``again`` is done until it comes."""
         self.driver.statuses.clear()
         deadline = time.monotonic() + PATIENCE_S
@@ -148,4 +173,4 @@ class Rig:
             if time.monotonic() > deadline:
                 raise AssertionError(f"'{sentence}' is not in the diagnostics: {[each.message for each in seen[-3:]]}")
             again()
-            self.driver.spin_for(0.15)
+            self.driver.spin_for(0.1)

@@ -19,7 +19,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import Parameter as ParameterMsg
 from rcl_interfaces.msg import ParameterValue
-from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
+from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters, SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter, get_parameter_value, parameter_value_to_python
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -217,6 +217,16 @@ class Driver:
         self.spin_until(future.done, what=f"set {name}")
         self.node.destroy_client(client)
         return future.result().results[0]
+
+    def set_parameters(self, values: dict[str, Any]) -> Any:
+        """The SetParametersResult of setting them all at once or none."""
+        client = self.node.create_client(SetParametersAtomically, "/cloudypoints/set_parameters_atomically")
+        assert client.wait_for_service(PATIENCE_S)
+        wrapped = [ParameterMsg(name=name, value=_value(value)) for name, value in values.items()]
+        future = client.call_async(SetParametersAtomically.Request(parameters=wrapped))
+        self.spin_until(future.done, what=f"set {values}")
+        self.node.destroy_client(client)
+        return future.result().result
 
     def get_parameter(self, name: str) -> Any:
         client = self.node.create_client(GetParameters, "/cloudypoints/get_parameters")

@@ -20,7 +20,7 @@ from driver import PATIENCE_S, SOURCE, running
 from cloudypoints_ros.dds import PROFILE, PROFILE_VARIABLES
 from cloudypoints_ros.doctor.ros import CLEAN_UP, leftovers
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
 # A camera driver in a process of its own: topics from JSON, each with its encoding, size, rate and QoS.
 CAMERA = """
