@@ -27,7 +27,7 @@ from cloudypoints_ros.benchmark.pictures import jpeg, street_camera, street_imag
 from cloudypoints_ros.benchmark.startup import milestones
 from cloudypoints_ros.benchmark.usage import MEMORY, busy_s, shared_memory_mb, usage
 from cloudypoints_ros.cli import main
-from cloudypoints_ros.demo.options import CLIP
+from cloudypoints_ros.sources import CLIP
 
 MS = 1_000_000
 

@@ -14,9 +14,9 @@ SOURCE = Path(__file__).parents[1] / "src"
 PURE = ["camera", "files", "geometry", "metrics", "model_card", "model_files", "pipeline", "postprocess", "preprocess"]
 PURE += ["preview", "sources", "predict", "cli", "parameters", "errors", "engines"]
 PURE += ["run", "dds", "documentation", "inbox", "stats", "timing", "notes", "health", "settings", "loader", "workers"]
-PURE += ["parameter_table", "mount", "regions", "scale"]
+PURE += ["parameter_table", "mount", "regions", "scale", "processes", "versions", "point_filters"]
 PURE += ["doctor"]
-WITH_ROS = {"messages", "node", "subscription", "demo", "lane", "outputs", "diagnostics", "benchmark"}
+WITH_ROS = {"messages", "node", "subscription", "demo", "lane", "intake", "outputs", "diagnostics", "benchmark"}
 # matplotlib, but neither ROS nor torch
 PICTURES = {"picture"}
 

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-import cloudypoints_ros
 from cloudypoints_ros.camera import Camera, load_camera
 from cloudypoints_ros.mount import Mount
 from cloudypoints_ros.scale import Road, RoadScale, fit_road, no_road
+from cloudypoints_ros.sources import CLIP
 
 CAMERA = Camera(640, 320, 560.0, 560.0, 319.5, 150.0)
 HEIGHT = 1.5
@@ -281,9 +281,6 @@ def test_the_same_depth_gives_the_same_road() -> None:
 def test_depth_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match=r"depth is \(160, 320\), the camera 320x640"):
         fit_road(np.ones((160, 320), np.float32), CAMERA, LEVEL)
-
-
-CLIP = Path(cloudypoints_ros.__file__).parent / "clip"
 
 
 @pytest.mark.parametrize("path", sorted((CLIP / "depth").glob("*.png")), ids=lambda path: path.stem)

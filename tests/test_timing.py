@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from cloudypoints_ros.timing import RateLimit, StampWatch
+from cloudypoints_ros.timing import RateLimit, Seen, StampWatch
 
 SECOND = 1_000_000_000
 NOW = 1_700_000_000 * SECOND
 
 
-def test_a_stamp_that_fits_the_clock_has_a_latency() -> None:
-    seen = StampWatch().see(NOW - SECOND // 10, NOW, False)
-    assert seen.latency_s == pytest.approx(0.1) and not seen.looped and not seen.problem
+@pytest.mark.parametrize("behind_s", [0.0, 0.1, 9.9, -0.4])
+@pytest.mark.parametrize("sim_time", [False, True])
+def test_a_stamp_that_fits_the_clock_is_no_problem(behind_s: float, sim_time: bool) -> None:
+    assert StampWatch().see(NOW - int(behind_s * SECOND), NOW, sim_time) == Seen()
 
 
 @pytest.mark.parametrize(
@@ -26,9 +27,8 @@ def test_a_stamp_that_fits_the_clock_has_a_latency() -> None:
         (NOW, 0, True, "use_sim_time is true but nobody publishes /clock"),
     ],
 )  # fmt: skip
-def test_a_stamp_that_does_not_fit_says_so_and_has_no_latency(stamp: int, now: int, sim_time: bool, words: str) -> None:
-    seen = StampWatch().see(stamp, now, sim_time)
-    assert seen.problem.startswith(words) and seen.latency_s is None
+def test_a_stamp_that_does_not_fit_says_so(stamp: int, now: int, sim_time: bool, words: str) -> None:
+    assert StampWatch().see(stamp, now, sim_time).problem.startswith(words)
 
 
 def test_a_loop_is_a_step_back_and_images_that_overtake_are_not() -> None:

@@ -22,9 +22,13 @@ SHARED_MEMORY_BYTES = 3 * (64 << 20)
 # The last domain whose ports exist; those from 102 to 214 may meet ports that Linux hands out.
 MAX_DOMAIN = 232
 
+# A camera publishes a camera_info with every image, and those are small and arrive: when fewer images than this share
+# of them come, the images are lost on the way.
+LOSS_SHARE = 0.5
+
 REMEDY_BEST_EFFORT = (
     "Large best-effort images need shared memory: let the camera publish reliable or give its process the Fast DDS "
-    f"profile {PROFILE} ({' or '.join(PROFILE_VARIABLES)})."
+    f"profile {PROFILE} (in {' and '.join(PROFILE_VARIABLES)})."
 )
 
 M_TRIM_THRESHOLD = -1

@@ -22,10 +22,10 @@ from cloudypoints_ros.camera import Calibration
 from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_ros.files import millimetres
 from cloudypoints_ros.geometry import LAYOUTS, Cloud
+from cloudypoints_ros.parameter_table import DEPTH_ENCODINGS
 
 Array = npt.NDArray[Any]
 
-DEPTH_ENCODINGS = ("32FC1", "16UC1")
 
 # More than any camera has. The header of a broken image may claim more, and its decoder then takes gigabytes.
 MAX_COMPRESSED_PIXELS = 1 << 27

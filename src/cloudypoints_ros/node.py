@@ -46,7 +46,7 @@ POLL_S = 0.25
 class DepthNode(LifecycleNode):
     """The node ``cloudypoints``. CloudyPointsError when a parameter cannot be used.
 
-    Configuring loads the model and offers the topics, activating subscribes and starts the worker; deactivating and
+    Configuring loads the model and offers the topics, activating subscribes and starts the workers; deactivating and
     cleaning up undo that. What a state does not need is None in it.
     """
 
@@ -106,7 +106,7 @@ class DepthNode(LifecycleNode):
         self._pipeline, self._model = pipeline, model
         self._lanes = {camera: CameraLane(self, camera, settings[camera]) for camera in settings}
         for lane in self._lanes.values():
-            lane.open(str(values["qos.output"]), int(str(values["qos.output_depth"])))
+            lane.open(str(values["qos.output"]), parameters.whole(values["qos.output_depth"]))
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and start working. A failure leaves the node inactive."""
@@ -302,7 +302,7 @@ class DepthNode(LifecycleNode):
     def _time_diagnostics(self) -> None:
         if self._diagnostics_timer is not None:
             self.destroy_timer(self._diagnostics_timer)
-        period = float(str(self._values["diagnostics.period"]))
+        period = parameters.number(self._values["diagnostics.period"])
         self._diagnostics_timer = self.create_timer(period, self._diagnose, clock=self._steady)
 
     def _diagnose(self) -> None:

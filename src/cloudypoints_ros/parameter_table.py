@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 Value = bool | int | float | str | tuple[int, ...] | tuple[str, ...] | None
 
+# 32FC1 is metres, 16UC1 millimetres (REP-118).
+DEPTH_ENCODINGS = ("32FC1", "16UC1")
+
 ANY_TIME, UNCONFIGURED, AT_START = "any time", "unconfigured", "at start"
 
 
@@ -155,7 +158,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "depth.encoding",
         "32FC1",
         "32FC1: metres along Z, NaN unknown, +inf sky; 16UC1: millimetres, 0 unknown or beyond 65.535 m",
-        choices=("32FC1", "16UC1"),
+        choices=DEPTH_ENCODINGS,
     ),
     Parameter(
         "depth.downscale",

@@ -65,28 +65,26 @@ def _problem_of(name: str, row: Parameter, value: Any) -> str | None:
         return f"{name} is {value!r}; expected the type {row.type_name}{_example(row)}."
     if row.choices and value not in row.choices:
         return f"{name} is '{value}'; expected one of {row.allowed}."
-    if row.low is not None and row.high is not None:
-        number = float(value)
-        if math.isnan(number) or not row.low <= number <= row.high:
-            return f"{name} is {value}; expected {row.limits}."
+    if row.low is not None and row.high is not None and not row.low <= value <= row.high:  # NaN lies nowhere
+        return f"{name} is {value}; expected {row.limits}."
     return None
 
 
 def _contradiction(values: Mapping[str, Value]) -> str | None:
     for low, high in (("points.min_range", "points.max_range"), ("points.min_height", "points.max_height")):
-        if not _number(values[low]) < _number(values[high]):
+        if not number(values[low]) < number(values[high]):
             word = low.split(".")[1]
             return f"{low} is {values[low]} and {high} {values[high]}; expected {word} below {high.split('.')[1]}."
     for low, high in (
         ("diagnostics.drops_warn", "diagnostics.drops_error"),
         ("diagnostics.latency_warn", "diagnostics.latency_error"),
     ):
-        if _number(values[low]) > _number(values[high]):
+        if number(values[low]) > number(values[high]):
             return f"{low} is {values[low]} and {high} {values[high]}; expected the first not above the second."
-    warn, error = _number(values["diagnostics.rate_warn"]), _number(values["diagnostics.rate_error"])
+    warn, error = number(values["diagnostics.rate_warn"]), number(values["diagnostics.rate_error"])
     if 0 < warn < error:
         return f"diagnostics.rate_warn is {warn:g} and diagnostics.rate_error {error:g}; expected warn not below error."
-    if values["points.organised"] and _number(values["points.voxel_size"]) > 0:
+    if values["points.organised"] and number(values["points.voxel_size"]) > 0:
         return (
             f"points.voxel_size is {values['points.voxel_size']} and points.organised true; expected one of them: "
             "cubes have no image grid."
@@ -113,7 +111,7 @@ def _problem_of_roi(values: Mapping[str, Value]) -> str | None:
         if row is None or row.name != "roi" or value is None:
             continue
         assert isinstance(value, tuple)
-        numbers = [_number(each) for each in value]
+        numbers = [number(each) for each in value]
         whole = numbers == [0, 0, 0, 0]
         if len(numbers) != 4 or min(numbers) < 0 or not (whole or (numbers[2] > 0 and numbers[3] > 0)):
             return (
@@ -140,7 +138,7 @@ def _problem_of_mounts(values: Mapping[str, Value]) -> str | None:
 
 def height_band(values: Mapping[str, Value]) -> tuple[float, float]:
     """points.min_height and max_height in metres, infinite where the row's limit says there is none."""
-    low, high = _number(values["points.min_height"]), _number(values["points.max_height"])
+    low, high = number(values["points.min_height"]), number(values["points.max_height"])
     return (-math.inf if low <= -1000 else low), (math.inf if high >= 1000 else high)
 
 
@@ -154,8 +152,14 @@ def plain(name: str, value: Any) -> Value:
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
-def _number(value: Any) -> float:
+def number(value: Any) -> float:
+    """A value of the types int and double."""
     return float(value)
+
+
+def whole(value: Any) -> int:
+    """A value of the type int."""
+    return int(value)
 
 
 def _type_of(value: Any) -> Any:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from cloudypoints_ros.geometry import CloudOptions
 from cloudypoints_ros.mount import Mount
 from cloudypoints_ros.parameter_table import Value
-from cloudypoints_ros.parameters import for_camera, height_band
+from cloudypoints_ros.parameters import for_camera, height_band, number, whole
 from cloudypoints_ros.regions import Region, load_ego_mask
 
 
@@ -27,7 +27,7 @@ class ModelSettings:
     @staticmethod
     def of(values: Mapping[str, Value]) -> ModelSettings:
         path = str(values["model"])
-        return ModelSettings(Path(path) if path else None, str(values["engine"]), _int(values["threads"]))
+        return ModelSettings(Path(path) if path else None, str(values["engine"]), whole(values["threads"]))
 
 
 @dataclass(frozen=True)
@@ -69,28 +69,28 @@ class CameraSettings:
             rectified=bool(own["rectified"]),
             region=Region(*(int(each) for each in roi)),
             ego_mask=_ego_mask(mask) if mask else None,
-            mount=Mount(_float(own["mount.height"]), _float(own["mount.pitch"]), _float(own["mount.roll"])),
+            mount=Mount(number(own["mount.height"]), number(own["mount.pitch"]), number(own["mount.roll"])),
             scale=ScaleSettings(
                 source=str(own["scale.source"]),
-                constant=_float(own["scale.constant"]),
-                smoothing_s=_float(own["scale.smoothing"]),
-                hold_s=_float(own["scale.hold"]),
+                constant=number(own["scale.constant"]),
+                smoothing_s=number(own["scale.smoothing"]),
+                hold_s=number(own["scale.hold"]),
             ),
             depth_encoding=str(own["depth.encoding"]),
-            downscale=_int(own["depth.downscale"]),
+            downscale=whole(own["depth.downscale"]),
             cloud=CloudOptions(
                 fields=str(own["points.fields"]),
-                stride=_int(own["points.stride"]),
+                stride=whole(own["points.stride"]),
                 organised=bool(own["points.organised"]),
-                min_range_m=_float(own["points.min_range"]),
-                max_range_m=_float(own["points.max_range"]),
+                min_range_m=number(own["points.min_range"]),
+                max_range_m=number(own["points.max_range"]),
                 min_height_m=min_height,
                 max_height_m=max_height,
-                voxel_m=_float(own["points.voxel_size"]),
-                min_incidence_deg=_float(own["points.min_incidence"]),
+                voxel_m=number(own["points.voxel_size"]),
+                min_incidence_deg=number(own["points.min_incidence"]),
             ),
-            color_max_range_m=_float(own["color.max_range"]),
-            max_rate_hz={output: _float(own[f"{output}.max_rate"]) for output in ("depth", "points", "color")},
+            color_max_range_m=number(own["color.max_range"]),
+            max_rate_hz={output: number(own[f"{output}.max_rate"]) for output in ("depth", "points", "color")},
             reliability=str(own["qos.input"]),
         )
 
@@ -109,9 +109,9 @@ class Thresholds:
         """Each pair is (warn, error)."""
 
         def pair(name: str) -> tuple[float, float]:
-            return _float(values[f"diagnostics.{name}_warn"]), _float(values[f"diagnostics.{name}_error"])
+            return number(values[f"diagnostics.{name}_warn"]), number(values[f"diagnostics.{name}_error"])
 
-        return Thresholds(_float(values["diagnostics.stale_after"]), pair("rate"), pair("drops"), pair("latency"))
+        return Thresholds(number(values["diagnostics.stale_after"]), pair("rate"), pair("drops"), pair("latency"))
 
 
 _masks: dict[str, tuple[int, npt.NDArray[Any]]] = {}  # by path: when the file was written, and what it held
@@ -127,11 +127,3 @@ def _ego_mask(path: str) -> npt.NDArray[Any]:
     if known is None or known[0] != written:
         known = _masks[path] = (written, load_ego_mask(path))
     return known[1]
-
-
-def _int(value: Any) -> int:
-    return int(value)
-
-
-def _float(value: Any) -> float:
-    return float(value)

@@ -22,6 +22,9 @@ from cloudypoints_ros.errors import CloudyPointsError
 
 Array = npt.NDArray[Any]
 
+# The synthetic street that comes along, with its camera and true depth.
+CLIP = Path(__file__).with_name("clip")
+
 IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"))
 VIDEO_SUFFIXES = frozenset((".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"))
 CAMERA_FILES = ("camera.json", "camera_info.yaml", "camera_info.yml")

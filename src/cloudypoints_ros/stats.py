@@ -5,13 +5,28 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 PERCENTILES = (50, 95, 99)
+
+# The node's stages in the order of a frame's way, and what each does.
+STAGES = {
+    "wait": "wait for the worker",
+    "decode": "decode the image",
+    "preprocess": "preprocess",
+    "infer": "infer",
+    "postprocess": "postprocess",
+    "scale": "find the scale",
+    "handed over": "wait for the publisher",
+    "depth": "publish depth",
+    "points": "make and publish points",
+    "color": "make and publish preview",
+    "total": "arrival to last publish",
+}
 WINDOW_S = 5.0
 
 # How a received image ends: published, dropped (displaced by a newer one), idle (nobody subscribes), limited (more
@@ -110,10 +125,7 @@ class Stats:
     def record(self) -> dict[str, Any]:
         """What the statistics file holds: counts, and p50, p95 and p99 in milliseconds per stage."""
         with self._lock:
-            stages = {
-                stage: {"n": len(values), **{f"p{p}": round(v, 3) for p, v in _percentiles(values).items()}}
-                for stage, values in self._times.items()
-            }
+            stages = {stage: summary_ms(values) for stage, values in self._times.items()}
             return {"counts": dict(self._counts), "stages_ms": stages}
 
 
@@ -142,10 +154,21 @@ class Laps:
         return self._times
 
 
+def percentiles_ms(values_ms: Iterable[float]) -> dict[str, float]:
+    """``n``, ``p50``, ``p95`` and ``p99``; only ``n`` of nothing."""
+    values = list(values_ms)
+    return {"n": len(values)} | ({f"p{p}": v for p, v in _percentiles(values).items()} if values else {})
+
+
+def summary_ms(values_ms: Iterable[float]) -> dict[str, float]:
+    """The same to the microsecond."""
+    return {key: round(value, 3) for key, value in percentiles_ms(values_ms).items()}
+
+
 def _prune(entries: deque[Any], before: float) -> None:
     while entries and entries[0][0] < before:
         entries.popleft()
 
 
-def _percentiles(values: Sequence[float] | deque[float]) -> dict[int, float]:
-    return {p: float(v) for p, v in zip(PERCENTILES, np.percentile(list(values), PERCENTILES), strict=True)}
+def _percentiles(values: Sequence[float]) -> dict[int, float]:
+    return {p: float(v) for p, v in zip(PERCENTILES, np.percentile(values, PERCENTILES), strict=True)}

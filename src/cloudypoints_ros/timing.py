@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import struct
+from dataclasses import dataclass
 
 # Images may overtake each other by this much; a larger step back is a bag that loops or a camera that restarted.
 LOOP_NS = 500_000_000
@@ -14,42 +15,53 @@ _SLACK = 0.1
 
 @dataclass(frozen=True)
 class Seen:
-    """What one stamp says: seconds it lies behind the clock (None when that means nothing), whether time went back,
-    and a sentence when something is wrong with it."""
+    """What one stamp says: why it cannot be held against the clock ("" when it can), and whether time went back."""
 
-    latency_s: float | None
-    looped: bool = False
     problem: str = ""
+    looped: bool = False
 
 
 @dataclass
 class StampWatch:
     """The stamps of one camera, as they come."""
 
-    _last_ns: int | None = field(default=None)
+    _last_ns: int | None = None
 
     def see(self, stamp_ns: int, now_ns: int, sim_time: bool) -> Seen:
         """Look at the next stamp; ``now_ns`` is the node's clock, which follows /clock with ``sim_time``."""
         last, self._last_ns = self._last_ns, stamp_ns
         looped = last is not None and stamp_ns < last - LOOP_NS
-        if stamp_ns == 0:
-            return Seen(None, looped, "Images carry no stamp (0), so nothing can be matched to them; stamp them in "
-                        "the camera driver.")  # fmt: skip
-        if sim_time and now_ns == 0:
-            return Seen(None, looped, "use_sim_time is true but nobody publishes /clock, so latency is unknown; play "
-                        "the bag with --clock or set use_sim_time to false.")  # fmt: skip
-        behind = now_ns - stamp_ns
-        if behind > PAST_NS:
-            remedy = (
-                "the bag and /clock do not belong together, or the stamps are wrong"
-                if sim_time
-                else "for a bag play it with --clock and set use_sim_time to true, for a camera set its clock"
-            )
-            return Seen(None, looped, f"Stamps are {_words(behind)} behind the node's clock; {remedy}.")
-        if behind < -FUTURE_NS:
-            return Seen(None, looped, f"Stamps are {_words(-behind)} ahead of the node's clock; synchronise the "
-                        "clocks of camera and computer (PTP or NTP).")  # fmt: skip
-        return Seen(behind * 1e-9, looped)
+        return Seen(_problem(stamp_ns, now_ns, sim_time), looped)
+
+
+def _problem(stamp_ns: int, now_ns: int, sim_time: bool) -> str:
+    if stamp_ns == 0:
+        return "Images carry no stamp (0), so nothing can be matched to them; stamp them in the camera driver."
+    if sim_time and now_ns == 0:
+        return (
+            "use_sim_time is true but nobody publishes /clock, so latency is unknown; play the bag with --clock or set "
+            "use_sim_time to false."
+        )
+    behind = now_ns - stamp_ns
+    if behind > PAST_NS:
+        remedy = (
+            "the bag and /clock do not belong together, or the stamps are wrong"
+            if sim_time
+            else "for a bag play it with --clock and set use_sim_time to true, for a camera set its clock"
+        )
+        return f"Stamps are {_words(behind)} behind the node's clock; {remedy}."
+    if behind < -FUTURE_NS:
+        return (
+            f"Stamps are {_words(-behind)} ahead of the node's clock; synchronise the clocks of camera and computer "
+            "(PTP or NTP)."
+        )
+    return ""
+
+
+def stamp_of(data: bytes) -> int:
+    """header.stamp in nanoseconds of a serialised message that starts with its header (CDR, either byte order)."""
+    seconds, nanoseconds = struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4)
+    return int(seconds) * 10**9 + int(nanoseconds)
 
 
 @dataclass

@@ -29,9 +29,10 @@ from tiny_models import expected_depth, write_model
 
 from cloudypoints_ros.camera import Camera, save_camera
 from cloudypoints_ros.demo import options, recorder
-from cloudypoints_ros.demo.channel import DiskError
 from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_ros.pipeline import Pipeline
+from cloudypoints_ros.processes.channel import DiskError
+from cloudypoints_ros.sources import CLIP
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -371,7 +372,7 @@ def test_parameters_that_the_demo_sets_are_refused(name: str) -> None:
 def test_the_clip_streams_at_its_own_rate_by_name_too() -> None:
     parser = argparse.ArgumentParser()
     options.add_arguments(parser)
-    for words in ([], ["--source", str(options.CLIP)]):
+    for words in ([], ["--source", str(CLIP)]):
         assert options.options_of(parser.parse_args(words)).rate_hz == 17.0
     assert options.options_of(parser.parse_args(["--rate", "3"])).rate_hz == 3.0
 

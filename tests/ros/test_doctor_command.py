@@ -345,7 +345,7 @@ def test_a_profile_that_is_no_file(tmp_path: Path) -> None:
     code, findings = examine("dds", **{PROFILE_VARIABLES[0]: gone})
     found = the(findings, "DDS profile")
     assert code == 0, briefly(findings)
-    assert found["mark"] == "warning" and f"{PROFILE_VARIABLES[0]}={gone} is no file" in found["found"]
+    assert found["mark"] == "warning" and f"{PROFILE_VARIABLES[0]} names {gone}, which is no file" in found["found"]
 
 
 def test_broken_models(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,20 +62,6 @@ def rate_of(driver: Driver, topic: str, seconds: float) -> float:
         driver.image_pub.publish(image_message(picture(), stamp=(now // 10**9, now % 10**9)))
         driver.spin_for(0.025)
     return (len(driver.received[topic]) - before) / (time.monotonic() - start)
-
-
-@pytest.fixture
-def drive() -> Iterator[Any]:
-    """A factory of drivers that are closed at the end."""
-    made: list[Driver] = []
-
-    def make(*args: Any) -> Driver:
-        made.append(Driver(*args))
-        return made[-1]
-
-    yield make
-    for driver in made:
-        driver.close()
 
 
 @pytest.mark.parametrize("factor", [0.25, 2.5], ids=["near", "far"])

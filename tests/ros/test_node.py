@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from driver import BEST_EFFORT, Driver, NodeProcess, image_message, running
+from driver import BEST_EFFORT, NodeProcess, image_message, running
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from tiny_models import expected_depth, write_model
@@ -57,20 +56,6 @@ def grid_pixels(camera: Camera, points: np.ndarray, stride: int) -> np.ndarray:
     assert np.abs(uv - pixels).max() < 0.05
     assert (pixels % stride == 0).all()
     return pixels
-
-
-@pytest.fixture
-def drive() -> Iterator[Any]:
-    """A factory of drivers that are closed at the end."""
-    made: list[Driver] = []
-
-    def make(*args: Any, **options: Any) -> Driver:
-        made.append(Driver(*args, **options))
-        return made[-1]
-
-    yield make
-    for driver in made:
-        driver.close()
 
 
 def test_a_frame(drive: Any, model: Path) -> None:

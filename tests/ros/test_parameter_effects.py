@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +39,6 @@ def proves(*names: str) -> Callable[[Any], Any]:
 
 def test_every_parameter_has_a_test_of_its_effect() -> None:
     assert _proved == {row.name for row in PARAMETERS}
-
-
-@pytest.fixture
-def drive() -> Iterator[Any]:
-    made: list[Driver] = []
-
-    def make(*args: Any, **options: Any) -> Driver:
-        made.append(Driver(*args, **options))
-        return made[-1]
-
-    yield make
-    for driver in made:
-        driver.close()
 
 
 class Asker:

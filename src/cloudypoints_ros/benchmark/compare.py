@@ -14,7 +14,6 @@ from std_msgs.msg import Header
 from cloudypoints_ros import messages
 from cloudypoints_ros.benchmark import rivals
 from cloudypoints_ros.benchmark.crew import Show
-from cloudypoints_ros.benchmark.figures import summary_ms
 from cloudypoints_ros.benchmark.options import Load, Options
 from cloudypoints_ros.benchmark.pictures import street_camera, street_images
 from cloudypoints_ros.benchmark.stages import by_turns
@@ -23,6 +22,7 @@ from cloudypoints_ros.geometry import CloudOptions, cloud
 from cloudypoints_ros.pipeline import Pipeline
 from cloudypoints_ros.postprocess import depth_map
 from cloudypoints_ros.preprocess import network_image, place
+from cloudypoints_ros.stats import summary_ms
 
 # The steps of one frame: their sum is what a frame takes around the network. The others are variants.
 IN_FRAME = ("rgb8 message to array", "array to network input", "network output to depth",

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cloudypoints_ros.benchmark.figures import OUTPUTS
-from cloudypoints_ros.demo.channel import Orders, disk, run_child, send
-from cloudypoints_ros.demo.recorder import stamp_of
+from cloudypoints_ros.processes.channel import Orders, disk, run_child, send
+from cloudypoints_ros.timing import stamp_of
 
 NODE = "/cloudypoints"
 _TOPICS = {"depth": ("~/depth/image_raw", "Image"), "points": ("~/points", "PointCloud2")}

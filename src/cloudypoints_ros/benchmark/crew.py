@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from cloudypoints_ros.benchmark.options import Load
-from cloudypoints_ros.demo.child import Child, Events, delayed, environment, free_domain, undisturbed
 from cloudypoints_ros.errors import CloudyPointsError
+from cloudypoints_ros.processes.child import Child, Events, delayed, environment, free_domain, undisturbed
 
 Show = Callable[[str, float], None]
 """What is being done, and the share of it that is done, 0 to 1."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from cloudypoints_ros.demo.recorder import percentiles_ms
+from cloudypoints_ros.stats import percentiles_ms
 
 OUTPUTS = ("depth", "points")
 # Where the highest rate is searched, and to which share of itself it is found.
@@ -44,11 +44,6 @@ def median_of(runs: Sequence[Any]) -> Any:
     if isinstance(first, dict):
         return {key: median_of([run[key] for run in runs]) for key in first if all(key in run for run in runs)}
     return median(runs) if isinstance(first, (int, float)) else first
-
-
-def summary_ms(values_ms: Iterable[float]) -> dict[str, float]:
-    """n, p50, p95 and p99 in milliseconds, to the microsecond."""
-    return {key: round(value, 3) for key, value in percentiles_ms(values_ms).items()}
 
 
 def growth_per_minute(samples: Sequence[tuple[float, float]]) -> float:

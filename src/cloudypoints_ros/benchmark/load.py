@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cloudypoints_ros.benchmark.options import Load
-from cloudypoints_ros.demo.channel import Orders, disk, run_child, send
+from cloudypoints_ros.processes.channel import Orders, disk, run_child, send
 
 # Different images that take turns: enough that nothing is the same twice in a row, little memory.
 IMAGES = 12

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cloudypoints_ros.camera import Camera, load_camera
-from cloudypoints_ros.demo.options import CLIP
 from cloudypoints_ros.errors import CloudyPointsError
-from cloudypoints_ros.sources import find_images, read_image
+from cloudypoints_ros.sources import CLIP, find_images, read_image
 
 Array = npt.NDArray[Any]
 

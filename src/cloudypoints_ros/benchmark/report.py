@@ -9,7 +9,7 @@ from cloudypoints_ros.benchmark.compare import IN_FRAME
 from cloudypoints_ros.benchmark.options import Load
 from cloudypoints_ros.benchmark.stages import STAGES
 from cloudypoints_ros.benchmark.usage import MEMORY
-from cloudypoints_ros.demo.report import STAGES as NODE_STAGES
+from cloudypoints_ros.stats import STAGES as NODE_STAGES
 
 # What we hold ourselves to.
 ENGINE_RATIO = 1.03

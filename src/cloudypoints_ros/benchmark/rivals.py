@@ -32,7 +32,8 @@ def network_input(bgr: Array, placement: Placement, card: ModelInput) -> Array:
     """float32 (1, 3, H, W) of a uint8 (H, W, 3) BGR image, with OpenCV and numpy; for cards that ask for RGB."""
     size = (placement.image_width, placement.image_height)
     small = cv2.cvtColor(cv2.resize(bgr, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
-    normal = (small.astype(np.float32) * card.scale - np.array(card.mean)) / np.array(card.std)
+    mean, std = (np.array(each, np.float32) for each in (card.mean, card.std))
+    normal = (small.astype(np.float32) * np.float32(card.scale) - mean) / std
     tensor = np.zeros((1, 3, placement.height, placement.width), np.float32)
     rows = slice(placement.top, placement.top + size[1])
     columns = slice(placement.left, placement.left + size[0])

@@ -16,7 +16,6 @@ from std_msgs.msg import Header
 
 from cloudypoints_ros import messages
 from cloudypoints_ros.benchmark.crew import Show
-from cloudypoints_ros.benchmark.figures import summary_ms
 from cloudypoints_ros.benchmark.options import Load, Options
 from cloudypoints_ros.benchmark.pictures import Array, jpeg, street_camera, street_images
 from cloudypoints_ros.dds import keep_buffers
@@ -24,6 +23,7 @@ from cloudypoints_ros.geometry import CloudOptions, cloud
 from cloudypoints_ros.model_files import DEFAULT_MODEL
 from cloudypoints_ros.pipeline import Pipeline
 from cloudypoints_ros.preprocess import network_image, place
+from cloudypoints_ros.stats import summary_ms
 
 _WARM = 5
 _IMAGES = 6

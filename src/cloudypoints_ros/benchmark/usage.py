@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 
 from cloudypoints_ros import __version__
+from cloudypoints_ros.versions import ros_distro, version_of
 
 MEMORY = ("VmHWM", "VmRSS", "RssAnon", "RssFile", "RssShmem")
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -77,20 +76,7 @@ def machine() -> dict[str, object]:
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "load_average": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
-        "ros": _distro(),
+        "ros": ros_distro() or "unknown",
         "cloudypoints": __version__,
-        **{name: version for name in _PACKAGES if (version := _version(name))},
+        **{name: version for name in _PACKAGES if (version := version_of(name))},
     }
-
-
-def _distro() -> str:
-    """The ROS distribution; without a sourced one, from the name of the rclpy wheel."""
-    names = (re.fullmatch(r"ros-(\w+)-rclpy", str(each.metadata["Name"])) for each in metadata.distributions())
-    return os.environ.get("ROS_DISTRO") or next((name[1] for name in names if name), "unknown")
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cloudypoints_ros.demo.channel import Orders, disk, run_child, send
 from cloudypoints_ros.demo.topics import FRAME_ID, IMAGE_TOPIC, INFO_TOPIC
 from cloudypoints_ros.errors import CloudyPointsError
+from cloudypoints_ros.processes.channel import Orders, disk, run_child, send
 from cloudypoints_ros.sources import CameraChoice, Source, SourceFrame, add_camera_arguments, open_source
 
 # Decoded images that wait: enough that decoding never sets the pace of a short clip, little enough for a small board.

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloudypoints_ros.errors import CloudyPointsError
-from cloudypoints_ros.sources import CameraChoice, Source, add_camera_arguments, open_source
+from cloudypoints_ros.sources import CLIP, CameraChoice, Source, add_camera_arguments, open_source
 
-CLIP = Path(__file__).parents[1] / "clip"
 STILL_S = 3.0
 DEVICE_S = 10.0
 

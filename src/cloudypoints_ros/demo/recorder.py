@@ -9,12 +9,11 @@ from __future__ import annotations
 import argparse
 import json
 import queue
-import struct
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +23,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cloudypoints_ros.demo.channel import DiskError, Orders, disk, run_child, send
 from cloudypoints_ros.demo.topics import (
     DEPTH_INFO_TOPIC,
     DEPTH_TOPIC,
@@ -36,7 +34,10 @@ from cloudypoints_ros.demo.topics import (
 )
 from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_ros.metrics import ConstantErrors, DepthMetrics, constant_errors, depth_metrics, mean_constant_errors
+from cloudypoints_ros.processes.channel import DiskError, Orders, disk, run_child, send
 from cloudypoints_ros.sources import read_truth
+from cloudypoints_ros.stats import percentiles_ms
+from cloudypoints_ros.timing import stamp_of
 
 Array = npt.NDArray[Any]
 
@@ -55,7 +56,6 @@ BAG_TYPES = {
     POINTS_TOPIC: "sensor_msgs/msg/PointCloud2",
     TRUTH_TOPIC: "sensor_msgs/msg/Image",
 }
-PERCENTILES = (50, 95, 99)
 
 _QUEUE_DEPTH = 32
 # What may wait in memory for the disk: seven seconds of the bundled clip.
@@ -135,22 +135,6 @@ class Spool:
                 except DiskError as error:
                     self._error = error
             self._taken += len(data)
-
-
-def stamp_of(data: bytes) -> int:
-    """header.stamp in nanoseconds of a serialised message that starts with its header (CDR, either byte order)."""
-    seconds, nanoseconds = struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4)
-    return int(seconds) * 10**9 + int(nanoseconds)
-
-
-def percentiles_ms(values_ms: Iterable[float]) -> dict[str, float]:
-    """``n``, ``p50``, ``p95`` and ``p99``; only ``n`` of nothing."""
-    values = list(values_ms)
-    if not values:
-        return {"n": 0}
-    return {"n": len(values)} | {
-        f"p{p}": float(v) for p, v in zip(PERCENTILES, np.percentile(values, PERCENTILES), strict=True)
-    }
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -7,22 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloudypoints_ros.demo.topics import DEPTH_TOPIC, FRAME_ID, IMAGE_TOPIC, POINTS_TOPIC
+from cloudypoints_ros.stats import STAGES
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-# The node's stages in the order of a frame's way, and what each does.
-STAGES = {
-    "wait": "wait for the worker",
-    "decode": "decode the image",
-    "preprocess": "preprocess",
-    "infer": "infer",
-    "postprocess": "postprocess",
-    "depth": "publish depth",
-    "points": "make and publish points",
-    "color": "make and publish preview",
-    "total": "arrival to last publish",
-}
 WAYS = {IMAGE_TOPIC: "image", DEPTH_TOPIC: "depth", POINTS_TOPIC: "points"}
 
 

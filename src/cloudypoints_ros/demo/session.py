@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cloudypoints_ros.demo.child import Child, Events, delayed, environment, undisturbed
-from cloudypoints_ros.demo.options import CLIP, NODE_PARAMETERS, Options, options_of
+from cloudypoints_ros.demo.options import NODE_PARAMETERS, Options, options_of
 from cloudypoints_ros.demo.report import Summary, print_report
 from cloudypoints_ros.demo.topics import DEPTH_TOPIC, IMAGE_TOPIC, INFO_TOPIC
 from cloudypoints_ros.errors import CloudyPointsError, missing_package
+from cloudypoints_ros.processes.child import Child, Events, delayed, environment, undisturbed
+from cloudypoints_ros.sources import CLIP
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -14,8 +14,8 @@ from cloudypoints_ros.doctor.finding import OK, PROBLEM, WARNING, Finding
 SLACK_S = 60.0
 # Images above this do not fit the shared memory that Fast DDS has by itself and travel in fragments.
 LARGE_BYTES = 512 << 10
-# A camera publishes a camera_info with every image: when fewer than this share of the images come, they are lost.
-LOSS_SHARE, LOSS_MESSAGES = 0.5, 5
+# So many camera_info say something about the images that should have come with them.
+LOSS_MESSAGES = 5
 
 
 @dataclass
@@ -144,7 +144,7 @@ def _judge(seen: Seen, camera_infos: Sequence[str], watch_s: float) -> Finding:
             return Finding(check, PROBLEM, f"{found}; {cause}", remedy, data)
     if _lossy(seen):
         found += f"; only {seen.messages} images came for {seen.info.messages} camera_info"
-        return Finding(check, WARNING, found, _large_remedy(), data)
+        return Finding(check, WARNING, found, dds.REMEDY_BEST_EFFORT.rstrip("."), data)
     return Finding(check, OK, f"{found}, camera_info on {seen.info.topic} fits", data=data)
 
 
@@ -157,7 +157,7 @@ def _silent(check: str, seen: Seen, found: str, watch_s: float, data: dict[str, 
         remedy = "start its stream (is it paused?), or listen longer with --watch 10 if it is slow"
         return Finding(check, WARNING, found, remedy, data)
     idle = "" if info.messages else ", or start its stream if it is paused"
-    return Finding(check, PROBLEM, found, _large_remedy() + idle, data)
+    return Finding(check, PROBLEM, found, dds.REMEDY_BEST_EFFORT.rstrip(".") + idle, data)
 
 
 def _lossy(seen: Seen) -> bool:
@@ -166,15 +166,7 @@ def _lossy(seen: Seen) -> bool:
         seen.bytes > LARGE_BYTES
         and not all(publisher.reliable for publisher in seen.publishers)
         and seen.info.messages >= LOSS_MESSAGES
-        and seen.messages < LOSS_SHARE * seen.info.messages
-    )
-
-
-def _large_remedy() -> str:
-    variables = " and ".join(dds.PROFILE_VARIABLES)
-    return (
-        "large best-effort images need shared memory: let the camera publish reliable, or start its process with "
-        f"{variables} set to {dds.PROFILE}"
+        and seen.messages < dds.LOSS_SHARE * seen.info.messages
     )
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module, metadata
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from cloudypoints_ros import __version__
 from cloudypoints_ros.doctor.child import ask, attempt, tell
 from cloudypoints_ros.doctor.finding import OK, PROBLEM, WARNING, Finding
+from cloudypoints_ros.versions import version_of
 
 PYTHON_TESTED = ((3, 10), (3, 13))
 MACHINES = ("x86_64", "aarch64")
@@ -99,8 +100,8 @@ def libraries() -> Iterator[Finding]:
         if module == "onnxruntime":
             found += f", offers {', '.join(told['providers'])}"
         yield Finding(module, OK, found, data=told)
-    yield opencv([name for name in OPENCV if _version(name)])
-    torch = _version("torch")
+    yield opencv([name for name in OPENCV if version_of(name)])
+    torch = version_of("torch")
     yield Finding("torch", OK, f"{torch or 'not installed'}; the node does not use it")
 
 
@@ -193,13 +194,6 @@ def _loads(library: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _total_memory_bytes() -> int:

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from cloudypoints_ros import dds
 from cloudypoints_ros.doctor.child import ask, attempt, tell
 from cloudypoints_ros.doctor.finding import OK, PROBLEM, WARNING, Finding
 from cloudypoints_ros.errors import CloudyPointsError
+from cloudypoints_ros.versions import ros_distro, ros_wheels
 
 SHARED_MEMORY = Path("/dev/shm")
 # A segment of Fast DDS 2 (fastrtps) or 3 (fastdds) and its lock file. Ports (fastrtps_port7411) are small and taken
@@ -29,8 +29,7 @@ def ros() -> Iterator[Finding]:
     """rclpy and the RMW, each as far as a child gets with them."""
     answer = ask("cloudypoints_ros.doctor.ros")
     told, problem = answer.told, answer.told.get("error") or answer.failure
-    wheels = _wheels()
-    distro = os.environ.get("ROS_DISTRO") or (wheels[0] if wheels else "")
+    wheels, distro = ros_wheels(), ros_distro()
     prefix = os.environ.get("AMENT_PREFIX_PATH", "")
     if "rclpy" not in told or "missing" in told:
         remedy = (
@@ -65,11 +64,6 @@ def profile() -> Iterator[Finding]:
     """The Fast DDS profile that the node would run with from here."""
     environ = dict(os.environ)
     said = dds.apply_profile(environ).rstrip(".")
-    for variable in dds.PROFILE_VARIABLES:
-        if os.environ.get(variable) and not Path(os.environ[variable]).is_file():
-            remedy = f"correct or unset {variable}"
-            yield Finding("DDS profile", WARNING, f"{variable}={os.environ[variable]} is no file", remedy)
-            return
     found, _, remedy = said.partition("; ")
     # Neither ours nor chosen by the user: then the sentence has a remedy.
     yield Finding("DDS profile", WARNING, found, remedy) if remedy else Finding("DDS profile", OK, found)
@@ -89,7 +83,7 @@ def reach(environ: Mapping[str, str]) -> Finding:
     names = ("ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "ROS_DISCOVERY_SERVER")
     chosen = [f"{name}={environ[name]}" for name in names if environ.get(name)]
     found = ", ".join([f"domain {text}", *(chosen or ["discovery as ROS has it by default"])])
-    if not text.isdecimal() or int(text) > 232:
+    if not text.isdecimal() or int(text) > dds.MAX_DOMAIN:
         return Finding("network", PROBLEM, found, "set ROS_DOMAIN_ID to a number from 0 to 101")
     extent = environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "")
     if extent == "OFF":
@@ -182,12 +176,6 @@ def _look() -> None:
     import sensor_msgs.msg  # noqa: F401
 
     tell(rmw=rclpy.get_rmw_implementation_identifier())
-
-
-def _wheels() -> list[str]:
-    """Distributions whose rclpy was installed from PyPI: ["jazzy"]."""
-    names = {str(each.metadata["Name"]) for each in metadata.distributions()}
-    return sorted(m[1] for name in names if (m := re.fullmatch(r"ros-([a-z]+)-rclpy", name)))
 
 
 def _locked(path: Path) -> bool:

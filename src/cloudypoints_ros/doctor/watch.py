@@ -13,11 +13,11 @@ from typing import Any
 
 from cloudypoints_ros.doctor.cameras import Info, Publisher, Seen
 from cloudypoints_ros.doctor.child import attempt, reason, tell
+from cloudypoints_ros.parameter_table import DEPTH_ENCODINGS
 
 NODE_NAME = "cloudypoints"
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
-DEPTH_ENCODINGS = ("32FC1", "16UC1")
 # How long others take to be found: Fast DDS announces a participant every 3 s, more often only at its start.
 DISCOVERY_S = 3.5
 # A publisher may be known before the name of its node; longer than this no name is waited for.

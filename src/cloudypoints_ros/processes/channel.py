@@ -1,4 +1,4 @@
-"""How the demo's processes talk: one JSON object per line, to a child's stdin and from its stdout."""
+"""How a command and its children talk: one JSON object per line, to a child's stdin and from its stdout."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LIBC = ctypes.CDLL(None)
 
 
 class DiskError(Exception):
-    """The demo's files could not be written or read back. The message is the reason in a few words."""
+    """Files could not be written or read back. The message is the reason in a few words."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The processes of demo and benchmark: started in an environment of their own, listened to, and stopped for certain."""
+"""The parent's side: a child is started in an environment of its own, listened to, and stopped for certain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from cloudypoints_ros.demo.channel import die_with_parent
+from cloudypoints_ros.processes.channel import die_with_parent
 
 # How long a stopped process gets before the next stronger signal.
 _GRACE_S = 8.0
@@ -93,7 +93,7 @@ class Child:
 def environment(folder: Path) -> dict[str, str]:
     """The children's environment: a ROS domain of their own on this machine only, unless the user chose one.
 
-    So the demo neither meets a robot nearby nor another demo.
+    So a demo neither meets a robot nearby nor another demo.
     """
     environment = dict(os.environ)
     environment.setdefault("ROS_DOMAIN_ID", str(free_domain()))

@@ -1,0 +1,1 @@
+"""Child processes of the commands: started, talked to, and stopped for certain."""
