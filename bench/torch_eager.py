@@ -20,7 +20,7 @@ import onnxruntime
 import torch
 
 from cloudypoints_training.export import to_onnx
-from cloudypoints_training.model import DepthNet, new_model
+from cloudypoints_training.models.efficientnet_lite import DepthNet, new_model
 
 SIZES = ((320, 576), (320, 640))  # what 960x540 and 2048x1024 images become
 TOLERANCE = 1e-3

@@ -21,7 +21,7 @@ from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_ros.metrics import ConstantErrors, constant_errors, depth_metrics, mean_constant_errors
 from cloudypoints_ros.pipeline import Pipeline
 from cloudypoints_ros.sources import read_image, read_truth
-from cloudypoints_training.model import FOCAL_CANONICAL_PX, MEAN, SCALE, SKY_THRESHOLD, DepthNet
+from cloudypoints_training.models.efficientnet_lite import FOCAL_CANONICAL_PX, MEAN, SCALE, SKY_THRESHOLD, DepthNet
 from cloudypoints_training.scene_stream import (
     VALIDATION_PICTURES,
     VALIDATION_SEED,

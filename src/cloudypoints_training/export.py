@@ -25,7 +25,7 @@ from cloudypoints_ros.model_card import (
     ModelOutput,
     card_path,
 )
-from cloudypoints_training.model import (
+from cloudypoints_training.models.efficientnet_lite import (
     FOCAL_CANONICAL_PX,
     MEAN,
     SCALE,

@@ -26,7 +26,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_training.export import onnx_encoder
 from cloudypoints_training.losses import total
-from cloudypoints_training.model import MEAN, SCALE, DepthNet
+from cloudypoints_training.models.efficientnet_lite import MEAN, SCALE, DepthNet
 from cloudypoints_training.scene_stream import SceneStream
 
 CHECKPOINT = "checkpoint.safetensors"

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cloudypoints_training.model import FOCAL_CANONICAL_PX, Output
+from cloudypoints_training.models.efficientnet_lite import FOCAL_CANONICAL_PX, Output
 
 VARIANCE_FOCUS = 0.85  # of SILog: 1 forgets the scale altogether
 SKY_LOG_DEPTH = math.log(150.0)  # where the depth output may rest under sky: this far or further

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cloudypoints_training.losses import canonical_log_depth
-from cloudypoints_training.model import MEAN, OUTPUT_STRIDE, STRIDE
+from cloudypoints_training.models.efficientnet_lite import MEAN, OUTPUT_STRIDE, STRIDE
 
 Array = npt.NDArray[Any]
 

@@ -12,10 +12,11 @@ from safetensors.torch import save_file
 from tiny_models import expected_depth, write_model
 
 from cloudypoints_ros.errors import CloudyPointsError
-from cloudypoints_training.cli import main, provenance
+from cloudypoints_training.cli import main
+from cloudypoints_training.commands.export import provenance
 from cloudypoints_training.evaluate import evaluate, read_pairs, source_of, table
 from cloudypoints_training.export import export
-from cloudypoints_training.model import new_model
+from cloudypoints_training.models.efficientnet_lite import new_model
 from cloudypoints_training.scenes import draw
 
 

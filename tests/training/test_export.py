@@ -20,7 +20,13 @@ from cloudypoints_training.export import (
     parity,
     session,
 )
-from cloudypoints_training.model import FOCAL_CANONICAL_PX, SKY_THRESHOLD, DepthNet, Output, new_model
+from cloudypoints_training.models.efficientnet_lite import (
+    FOCAL_CANONICAL_PX,
+    SKY_THRESHOLD,
+    DepthNet,
+    Output,
+    new_model,
+)
 from cloudypoints_training.scene_stream import letterbox
 from cloudypoints_training.scenes import draw
 

@@ -31,7 +31,7 @@ from cloudypoints_training.fit import (
     save,
     start,
 )
-from cloudypoints_training.model import FOCAL_CANONICAL_PX, new_model
+from cloudypoints_training.models.efficientnet_lite import FOCAL_CANONICAL_PX, new_model
 from cloudypoints_training.scene_stream import SceneStream, letterbox
 
 

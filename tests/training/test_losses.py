@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cloudypoints_training import losses
-from cloudypoints_training.model import FOCAL_CANONICAL_PX, Output
+from cloudypoints_training.models.efficientnet_lite import FOCAL_CANONICAL_PX, Output
 
 ALL = torch.ones(1, 1, 4, 4, dtype=torch.bool)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cloudypoints_training.model import (
+from cloudypoints_training.models.efficientnet_lite import (
     OUTPUT_STRIDE,
     Encoder,
     imagenet_weights,

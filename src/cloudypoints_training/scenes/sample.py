@@ -1,14 +1,13 @@
-"""One training sample: a scene, a camera in it, and the picture it takes."""
+"""A scene, a camera in it, and the picture it takes: depth +inf is sky, NaN the ego vehicle's own hood."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from cloudypoints_ros.camera import Camera
+from cloudypoints_training.sample import Sample
 from cloudypoints_training.scenes import primitives as p
 from cloudypoints_training.scenes.edges import blend_corners, rough_corners
 from cloudypoints_training.scenes.render import cast, shade
@@ -23,19 +22,6 @@ __all__ = ["HELD_OUT_STYLES", "STYLES", "Sample", "draw", "take_picture"]
 _NEAR_SPAN, _FAR_SPAN = 28.0, 130.0
 _SHADOW_SIZE = 384
 _SOIL_SIZE = 320
-
-
-@dataclass(frozen=True)
-class Sample:
-    """An image and the truth about it.
-
-    image: (H, W, 3) uint8 RGB. depth: (H, W) float32 metres along the camera's Z axis at the ray of the
-    pixel's centre; +inf = sky, NaN = the ego vehicle's own hood. camera: the pinhole that took it.
-    """
-
-    image: np.ndarray
-    depth: np.ndarray
-    camera: Camera
 
 
 def draw(seed: int, width: int, height: int, style: str | None = None) -> Sample:

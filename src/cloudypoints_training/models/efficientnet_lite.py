@@ -7,11 +7,12 @@ they would stay in evaluation mode anyway, and a folded encoder is smaller, fast
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from cloudypoints_training.models.base import DepthModel, InputSpec, Output
 
 STRIDE = 32  # input sides are multiples of this
 OUTPUT_STRIDE = 2
@@ -187,23 +188,18 @@ class Decoder(nn.Module):
         return F.pixel_shuffle(self.head(x), 2)
 
 
-class Output(NamedTuple):
-    """Each N x 1 x H/2 x W/2, float32."""
+class DepthNet(DepthModel):
+    """The small default. Its encoder does not learn."""
 
-    log_depth: Tensor  # log of metres for a camera of FOCAL_CANONICAL_PX
-    sky: Tensor  # logit, above SKY_THRESHOLD is sky
-    log_variance: Tensor  # of log_depth: log of the variance (2 * scale squared) of a Laplace density
-
-
-class DepthNet(nn.Module):
-    """Image N x 3 x H x W, `(rgb - 127) / 128`, sides multiples of 32, to an `Output`.
-
-    metres = exp(log_depth) * f / FOCAL_CANONICAL_PX, f in pixels of this very input.
-    """
+    input = InputSpec((MEAN, MEAN, MEAN), (SCALE, SCALE, SCALE), STRIDE)
+    output_stride = OUTPUT_STRIDE
+    canonical_focal_px = FOCAL_CANONICAL_PX
+    sky_threshold = SKY_THRESHOLD
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = Encoder()
+        self.config = {"kind": "efficientnet_lite"}
+        self.encoder = Encoder().requires_grad_(False)
         self.decoder = Decoder(Encoder.channels)
         with torch.no_grad():
             assert self.decoder.head.bias is not None
