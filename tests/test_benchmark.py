@@ -80,15 +80,17 @@ def test_growth_is_the_slope_per_minute() -> None:
     assert growth_per_minute([(0.0, 5.0)]) == 0.0
 
 
-@pytest.mark.parametrize("capacity", [3.3, 17.0, 23.4, 71.0])
-def test_the_highest_rate_is_found_to_its_step(capacity: float) -> None:
+@pytest.mark.parametrize(
+    ("first", "capacity"), [(17.0, 3.3), (17.0, 17.0), (17.0, 23.4), (17.0, 71.0), (240.0, 70.0), (240.0, 230.0)]
+)
+def test_the_highest_rate_is_found_to_its_step(first: float, capacity: float) -> None:
     tried: list[float] = []
 
     def sustained(rate: float) -> bool:
         tried.append(rate)
         return rate <= capacity
 
-    assert capacity / (1 + RATE_STEP) <= highest(17.0, sustained) <= capacity
+    assert capacity / (1 + RATE_STEP) <= highest(first, sustained) <= capacity
     assert len(tried) <= 12 and len(set(tried)) == len(tried)
 
 

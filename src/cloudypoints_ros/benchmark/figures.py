@@ -59,7 +59,7 @@ def growth_per_minute(samples: Sequence[tuple[float, float]]) -> float:
 def highest(first_hz: float, sustained: Callable[[float], bool]) -> float:
     """The highest rate in RATES_HZ that is sustained, to RATE_STEP, looked for from ``first_hz`` on; 0 if none is."""
     lowest, most = RATES_HZ
-    low, high, rate = 0.0, most, first_hz
+    low, high, rate = 0.0, math.inf, first_hz
     while True:
         if sustained(rate):
             low = rate
@@ -75,4 +75,4 @@ def _next_rate(low: float, high: float) -> float:
     lowest, most = RATES_HZ
     if not low:
         return max(lowest, high * 0.6)
-    return min(most, low * 1.5) if high == most else math.sqrt(low * high)
+    return min(most, low * 1.5) if high == math.inf else math.sqrt(low * high)
