@@ -25,7 +25,7 @@ test-runtime: same-python $(VENV)/test.stamp
 	$(BIN)/python -m pytest --ignore tests/training -n $(JOBS) $(PYTEST_ARGS)
 
 test-training: same-training-python $(TRAINING_VENV)/test.stamp
-	$(TRAINING_VENV)/bin/python -m pytest tests/training $(PYTEST_ARGS)
+	$(TRAINING_VENV)/bin/python -m pytest tests/training -n $(JOBS) $(PYTEST_ARGS)
 
 # Tables in README.md and config/depth.yaml that are generated from the code.
 docs: same-python $(VENV)/demo.stamp

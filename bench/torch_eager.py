@@ -19,8 +19,8 @@ import numpy as np
 import onnxruntime
 import torch
 
-from cloudypoints_training.export import to_onnx
 from cloudypoints_training.models.efficientnet_lite import DepthNet, new_model
+from cloudypoints_training.onnx_graph import to_onnx
 
 SIZES = ((320, 576), (320, 640))  # what 960x540 and 2048x1024 images become
 TOLERANCE = 1e-3

@@ -7,7 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from cloudypoints_ros.metrics import CONSTANTS_M, constant_errors, depth_metrics, mean_constant_errors
+from cloudypoints_ros.metrics import (
+    CONSTANTS_M,
+    constant_errors,
+    depth_metrics,
+    distance_groups,
+    grouped_errors,
+    mean_constant_errors,
+    row_groups,
+)
 
 
 def test_by_hand() -> None:
@@ -62,3 +70,31 @@ def test_floors_are_averaged_by_group() -> None:
     ten, twenty = constant_errors(np.full((4, 4), 10.0)), constant_errors(np.full((4, 4), 20.0))
     mean = mean_constant_errors([mean_constant_errors([ten, ten, ten]), twenty])
     assert mean.best_m == 10 and mean.raw.min() == pytest.approx(0.25) and mean.scaled == 0
+
+
+def test_errors_by_distance_by_hand() -> None:
+    truth = np.array([[0.5, 2.0, 4.0, 5.0, 9.0, np.nan, np.inf, 40.0]])
+    prediction = np.array([[9.0, 3.0, 4.0, 10.0, np.nan, 7.0, 7.0, 10.0]])
+    groups = distance_groups(truth, (1, 5, 10, 20))
+    assert groups.tolist() == [[-1, 0, 0, 1, 1, -1, -1, -1]]
+    errors = grouped_errors(prediction, truth, groups, 3)
+    assert errors.n.tolist() == [2, 1, 0]
+    assert errors.abs_rel[:2] == pytest.approx([0.25, 1.0]) and math.isnan(errors.abs_rel[2])
+    assert errors.ratio[:2] == pytest.approx([math.sqrt(1.5), 2.0]) and math.isnan(errors.ratio[2])
+
+
+def test_groups_put_together_are_the_whole() -> None:
+    rng = np.random.default_rng(1)
+    truth, prediction = rng.uniform(0.5, 90, (2, 40, 50))
+    prediction[rng.random(truth.shape) < 0.1] = np.nan
+    for scaled in (False, True):
+        whole = depth_metrics(prediction, truth, median_scaled=scaled)
+        for groups, count in ((row_groups(truth.shape, 7), 7), (distance_groups(truth, (0, 10, 50, 100)), 3)):
+            parts = grouped_errors(prediction, truth, groups, count, median_scaled=scaled)
+            assert parts.n.sum() == whole.n and (parts.n > 0).all()
+            assert (parts.n * parts.abs_rel).sum() / whole.n == pytest.approx(whole.abs_rel)
+
+
+def test_rows_are_divided_from_the_top() -> None:
+    assert row_groups((5, 2), 2)[:, 0].tolist() == [0, 0, 0, 1, 1]
+    assert np.bincount(row_groups((100, 1), 10)[:, 0]).tolist() == [10] * 10

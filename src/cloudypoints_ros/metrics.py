@@ -39,22 +39,11 @@ def depth_metrics(
     Predictions are clipped to the same range, so predicted sky (+inf) over measured ground counts as far_m.
     With ``median_scaled`` the prediction is first multiplied by median(truth) / median(prediction).
     """
-    if prediction.shape != truth.shape:
-        raise ValueError(f"prediction has shape {prediction.shape}, truth {truth.shape}; they must be equal")
-    with np.errstate(invalid="ignore"):
-        measured = (truth >= near_m) & (truth <= far_m)
-    predicted = prediction[measured].astype(np.float64)
-    true = truth[measured].astype(np.float64)
-    seen = ~np.isnan(predicted)
-    missing = 1.0 - float(seen.mean()) if len(seen) else 0.0
-    predicted, true = predicted[seen], true[seen]
+    compared = _compare(prediction, truth, near_m, far_m, median_scaled)
+    predicted, true, missing = compared.predicted, compared.true, compared.missing
     if len(true) == 0:
         nan = float("nan")
         return DepthMetrics(0, missing, nan, nan, nan, nan, nan, nan, nan, nan)
-    if median_scaled:
-        # Clipped first, so that sky over most of the truth still has a median.
-        predicted = predicted * (np.median(true) / np.median(np.clip(predicted, near_m, far_m)))
-    predicted = np.clip(predicted, near_m, far_m)
     error = predicted - true
     log_error = np.log(predicted) - np.log(true)
     ratio = np.maximum(predicted / true, true / predicted)
@@ -70,6 +59,84 @@ def depth_metrics(
         delta2=float(np.mean(ratio < 1.25**2)),
         delta3=float(np.mean(ratio < 1.25**3)),
     )
+
+
+@dataclass(frozen=True)
+class GroupErrors:
+    """Errors per group of pixels, arrays (groups,): ``n`` pixels, and NaN where that is 0.
+
+    ``abs_rel`` is the mean of abs(prediction / truth - 1), ``ratio`` the geometric mean of prediction / truth: above 1
+    is too far.
+    """
+
+    n: Array
+    abs_rel: Array
+    ratio: Array
+
+
+def grouped_errors(
+    prediction: Array,
+    truth: Array,
+    groups: Array,
+    count: int,
+    near_m: float = 1.0,
+    far_m: float = 80.0,
+    median_scaled: bool = False,
+) -> GroupErrors:
+    """The errors of :func:`depth_metrics` apart for each of ``count`` groups.
+
+    ``groups`` (H, W) integer gives each pixel's group, negative for none. Scaling is by the medians of all pixels.
+    """
+    compared = _compare(prediction, truth, near_m, far_m, median_scaled)
+    group = groups[compared.where]
+    inside = group >= 0
+    group, ratio = group[inside], compared.predicted[inside] / compared.true[inside]
+    n = np.bincount(group, minlength=count)
+    with np.errstate(invalid="ignore"):
+        abs_rel = np.bincount(group, np.abs(ratio - 1), count) / n
+        log_ratio = np.bincount(group, np.log(ratio), count) / n
+    return GroupErrors(n, abs_rel, np.exp(log_ratio))
+
+
+def distance_groups(truth: Array, edges_m: Sequence[float]) -> Array:
+    """Which interval [edge, next edge) of true depth each pixel is in, int (H, W); -1 outside all and where unknown."""
+    group = np.searchsorted(np.asarray(edges_m), truth, side="right") - 1
+    return np.where(np.isfinite(truth) & (group < len(edges_m) - 1), group, -1)
+
+
+def row_groups(shape: tuple[int, ...], count: int) -> Array:
+    """Which of ``count`` equal bands of rows each pixel is in, from the top, int (H, W)."""
+    height, width = shape
+    bands = np.arange(height) * count // height
+    return np.broadcast_to(bands[:, None], (height, width))
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Float64 (n,) of the pixels that count, ``where`` (H, W) bool they are."""
+
+    predicted: Array
+    true: Array
+    where: Array
+    missing: float
+
+
+def _compare(prediction: Array, truth: Array, near_m: float, far_m: float, median_scaled: bool) -> _Compared:
+    if prediction.shape != truth.shape:
+        raise ValueError(f"prediction has shape {prediction.shape}, truth {truth.shape}; they must be equal")
+    with np.errstate(invalid="ignore"):
+        measured = (truth >= near_m) & (truth <= far_m)
+    where = measured & ~np.isnan(prediction)
+    predicted = prediction[where].astype(np.float64)
+    true = truth[where].astype(np.float64)
+    n = int(measured.sum())
+    missing = 1.0 - len(true) / n if n else 0.0
+    if len(true):
+        if median_scaled:
+            # Clipped first, so that sky over most of the truth still has a median.
+            predicted = predicted * (np.median(true) / np.median(np.clip(predicted, near_m, far_m)))
+        predicted = np.clip(predicted, near_m, far_m)
+    return _Compared(predicted, true, where, missing)
 
 
 # Depths that a constant guess is tried at.

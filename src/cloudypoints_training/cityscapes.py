@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -104,6 +106,11 @@ def find_frames(root: Path, split: str | None = None) -> list[Frame]:
     return sorted(found)
 
 
+def fold_of(city: str, folds: int) -> int:
+    """The fold of a training city, by its name alone: a partial tree is divided as the whole one."""
+    return int.from_bytes(hashlib.sha256(city.encode()).digest()[:8], "big") % folds
+
+
 @dataclass(frozen=True)
 class Rig:
     """The stereo rig of one frame: the left camera, and how far to its right the right one is, in metres.
@@ -135,6 +142,9 @@ def read_rig(path: Path, size: tuple[int, int] = CITYSCAPES_SIZE) -> Rig:
             f"The camera file {path} cannot be read ({type(error).__name__}: {error}); expected Cityscapes' JSON with "
             "intrinsic fx, fy, u0, v0 and extrinsic baseline."
         ) from error
-    if not baseline > 0:
+    if not 0 < baseline < math.inf:
         raise CloudyPointsError(f"The baseline in {path} is {baseline} m; expected a positive length.")
-    return Rig(Camera(*size, fx, fy, cx, cy), baseline, **place)
+    try:
+        return Rig(Camera(*size, fx, fy, cx, cy), baseline, **place)
+    except CloudyPointsError as error:
+        raise CloudyPointsError(f"{path}: {error}") from error

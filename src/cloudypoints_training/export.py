@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
@@ -25,161 +24,225 @@ from cloudypoints_ros.model_card import (
     ModelOutput,
     card_path,
 )
-from cloudypoints_training.models.efficientnet_lite import (
-    FOCAL_CANONICAL_PX,
-    MEAN,
-    SCALE,
-    SKY_THRESHOLD,
-    STRIDE,
-    DepthNet,
-    Encoder,
-)
+from cloudypoints_training.models.base import DepthModel
+from cloudypoints_training.onnx_graph import session, to_onnx
+from cloudypoints_training.precision import half, stored_half
 
-OPSET = 17
-SIZE = InputSize(min=(64, 64), opt=(320, 640), max=(512, 1024), multiple=STRIDE)
-RANGE_M = (0.5, 150.0)
+Array = npt.NDArray[Any]
+Size = tuple[int, int]  # height, width
+
+# Least, preferred, most; each becomes the nearest multiple of what the network takes.
+SIZES = ((64, 64), (320, 640), (512, 1024))
 PARITY_SIZES = ((320, 640), (224, 640), (96, 160))
-PARITY_TOLERANCE = 1e-3  # of each output, on log depths of about 3 and logits of about 10
+LARGEST_FILE = 2**31 - 2**20  # bytes: of protobuf, less some for the structure
 
 
-def make_card(name: str, provenance: dict[str, Any]) -> ModelCard:
-    """The card of a `DepthNet`."""
+@dataclass(frozen=True)
+class Difference:
+    """Absolute differences between two outputs."""
+
+    largest: float
+    mean: float
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How a float32 graph is converted, and how far its log depths may then be from PyTorch's.
+
+    A sky logit or log variance may be as far as ten times that: they are of order 10, and only compared with
+    thresholds.
+    """
+
+    convert: Callable[[onnx.ModelProto], onnx.ModelProto]
+    largest: float
+    mean: float
+
+
+PRECISIONS = {
+    "float32": Precision(lambda graph: graph, 1e-3, 1e-4),
+    # 11 bits of a log depth of 3 are steps of 0.002, that is 0.2 % of the metres.
+    "half": Precision(half, 5e-2, 5e-3),
+    "small": Precision(stored_half, 5e-2, 5e-3),
+}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: `size` is the only one it takes, or None; differences from PyTorch by output."""
+
+    path: Path
+    size: Size | None
+    megabytes: float
+    differences: dict[str, Difference]
+
+    def __str__(self) -> str:
+        taken = f"{self.size[1]}x{self.size[0]} only" if self.size else "any size"
+        far = ", ".join(f"{name} {d.largest:.1e} (mean {d.mean:.1e})" for name, d in self.differences.items())
+        return f"{self.path}: {self.megabytes:.1f} MB, {taken}; largest difference from PyTorch: {far}"
+
+
+def export(
+    model: DepthModel,
+    path: Path,
+    name: str,
+    provenance: dict[str, Any],
+    precision: str = "float32",
+    fixed: Size | None = None,
+    licence: str | None = None,
+) -> Exported:
+    """Write NAME.onnx (card in its metadata) and NAME.card.json.
+
+    precision: one of PRECISIONS. fixed: the only (height, width) that it takes; a network without `free_size` takes
+    the preferred one if none is given. licence: if not that of the model. The files appear only after ONNX Runtime
+    has given PyTorch's numbers.
+    """
+    graph, fixed = trace(model, fixed)
+    limits = PRECISIONS[precision]
+    graph = limits.convert(graph)
+    differences = parity(model, graph, fixed)
+    require_parity(differences, limits, path)
+    card = make_card(model, name, {**provenance, "precision": precision}, names_of(graph), fixed, licence)
+    return write(graph, card, path, fixed, differences)
+
+
+def taken_size(model: DepthModel, fixed: Size | None = None) -> Size | None:
+    """The only size that the graph of a network takes, if there is one: what is asked for, or all it can."""
+    multiple = model.input.multiple
+    if fixed is None:
+        return None if model.free_size else multiples(SIZES[1], multiple)
+    near = multiples(fixed, multiple)
+    if fixed != near:
+        raise CloudyPointsError(
+            f"The size {fixed[0]}x{fixed[1]} was given, but height and width must be multiples of {multiple}; "
+            f"the nearest is {near[0]}x{near[1]}."
+        )
+    return fixed
+
+
+def trace(model: DepthModel, fixed: Size | None = None) -> tuple[onnx.ModelProto, Size | None]:
+    """The float32 graph of a network, and the only size that it takes, if it is so."""
+    fixed = taken_size(model, fixed)
+    size_bytes = sum(p.numel() * 4 for p in model.parameters())
+    if size_bytes > LARGEST_FILE:
+        raise CloudyPointsError(
+            f"The network has {size_bytes / 1e9:.1f} GB of weights, an ONNX file holds 2.1; choose a smaller variant."
+        )
+    model = model.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    names = tuple(named_outputs(model, *(multiples((64, 64), model.input.multiple))))
+    return to_onnx(_Listed(model).eval(), names, fixed), fixed  # the exporter gives it back as it was
+
+
+def make_card(
+    model: DepthModel,
+    name: str,
+    provenance: dict[str, Any],
+    outputs: Iterable[str],
+    fixed: Size | None = None,
+    licence: str | None = None,
+) -> ModelCard:
+    """The card of any network, with those of the outputs of `Output` that it has."""
+    outputs = set(outputs)
+    multiple = model.input.multiple
+    sizes = (fixed, fixed, fixed) if fixed else tuple(multiples(size, multiple) for size in SIZES)
     return ModelCard(
         name=name,
         input=ModelInput(
             tensor="image",
-            size=SIZE,
+            size=InputSize(*sizes, multiple=multiple),
             resize="letterbox",
             colour="rgb",
             scale=1.0,
-            mean=(MEAN, MEAN, MEAN),
-            std=(SCALE, SCALE, SCALE),
+            mean=model.input.mean,
+            std=model.input.std,
         ),
         output=ModelOutput(
             tensor="log_depth",
             quantity="log_depth",
             unit="metre",
-            range_m=RANGE_M,
-            canonical_focal_px=FOCAL_CANONICAL_PX,
-            sky=Mask(tensor="sky", sense="above", threshold=SKY_THRESHOLD),
-            log_variance="log_variance",
+            range_m=model.range_m,
+            canonical_focal_px=model.canonical_focal_px,
+            sky=Mask(tensor="sky", sense="above", threshold=model.sky_threshold) if "sky" in outputs else None,
+            log_variance="log_variance" if "log_variance" in outputs else None,
         ),
-        licence="MIT AND Apache-2.0",  # ours, and that of the ImageNet weights
+        licence=licence or model.licence,
         provenance=provenance,
     )
 
 
-def export(model: DepthNet, path: Path, name: str, provenance: dict[str, Any]) -> float:
-    """Write NAME.onnx (card in its metadata) and NAME.card.json; return the parity error.
+def multiples(size: Size, multiple: int) -> Size:
+    """The nearest size whose sides are multiples of `multiple`."""
+    height, width = (max(1, round(side / multiple)) * multiple for side in size)
+    return height, width
 
-    The files appear only after ONNX Runtime has given PyTorch's numbers at several sizes.
-    """
-    model = model.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    graph = to_onnx(model, ("log_depth", "sky", "log_variance"))
-    text = make_card(name, provenance).to_json()
+
+@torch.no_grad()
+def named_outputs(model: DepthModel, height: int, width: int) -> dict[str, Tensor]:
+    """What a network answers to zeros, without what it has not."""
+    output = model(torch.zeros(1, 3, height, width))
+    return {name: value for name, value in output._asdict().items() if value is not None}
+
+
+class _Listed(nn.Module):
+    """A network whose outputs are a tuple without gaps, as the exporter needs it."""
+
+    def __init__(self, model: DepthModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        return tuple(value for value in self.model(image) if value is not None)
+
+
+def names_of(graph: onnx.ModelProto) -> list[str]:
+    return [output.name for output in graph.graph.output]
+
+
+@torch.no_grad()
+def parity(model: DepthModel, graph: onnx.ModelProto, fixed: Size | None = None) -> dict[str, Difference]:
+    """How ONNX Runtime's outputs differ from PyTorch's, worst over several sizes."""
+    runtime, names = session(graph), names_of(graph)
+    found = {name: Difference(0.0, 0.0) for name in names}
+    for image in test_images(model, (fixed,) if fixed else PARITY_SIZES):
+        expected = model(torch.from_numpy(image))._asdict()
+        for name, ours in zip(names, runtime.run(names, {"image": image}), strict=True):
+            gap = np.abs(expected[name].numpy() - ours)
+            worst = float(gap.max()) if np.isfinite(gap).all() else np.inf
+            found[name] = Difference(max(found[name].largest, worst), max(found[name].mean, float(gap.mean())))
+    return found
+
+
+def test_images(model: DepthModel, sizes: Sequence[Size]) -> Iterator[Array]:
+    """Blocks of colour under noise as network input, float32 1 x 3 x H x W, near `sizes`."""
+    rng = np.random.default_rng(0)
+    mean, std = (np.array(v)[:, None, None] for v in (model.input.mean, model.input.std))
+    for size in sizes:
+        height, width = multiples(size, model.input.multiple)
+        coarse = rng.integers(0, 256, (1, 3, -(-height // 32), -(-width // 32))).astype(np.float32)
+        blocks = coarse.repeat(32, 2).repeat(32, 3)[:, :, :height, :width]
+        yield ((blocks + rng.normal(0, 12, blocks.shape) - mean) / std).astype(np.float32)
+
+
+def require_parity(differences: Mapping[str, Difference], limits: Precision, path: Path) -> None:
+    for name, found in differences.items():
+        slack = 1 if name == "log_depth" else 10
+        if found.largest < slack * limits.largest and found.mean < slack * limits.mean:
+            continue
+        raise CloudyPointsError(
+            f"ONNX Runtime differs from PyTorch by {found.largest:.2g} (mean {found.mean:.2g}) in {name}, expected "
+            f"less than {slack * limits.largest:g} (mean {slack * limits.mean:g}): {path} was not written; export as "
+            "float32, or try the versions of torch, onnx and onnxruntime that the tests pass with."
+        )
+
+
+def write(
+    graph: onnx.ModelProto, card: ModelCard, path: Path, fixed: Size | None, differences: dict[str, Difference]
+) -> Exported:
+    """The graph with its card inside and beside."""
+    text = card.to_json()
     onnx.helper.set_model_props(graph, {METADATA_KEY: text})
     onnx.checker.check_model(graph, full_check=True)
-    error = parity(model, graph)
-    if not error < PARITY_TOLERANCE:
-        raise CloudyPointsError(
-            f"ONNX Runtime differs from PyTorch by {error:.2g}, expected less than {PARITY_TOLERANCE:g}: {path} was "
-            "not written; try the versions of torch, onnx and onnxruntime that the tests pass with."
-        )
     with replacing(path) as temporary:
         onnx.save(graph, str(temporary))
     with replacing(card_path(path)) as temporary:
         temporary.write_text(text)
-    return error
-
-
-def to_onnx(module: nn.Module, outputs: tuple[str, ...], batch: bool = False) -> onnx.ModelProto:
-    """The graph of a network or encoder with free height and width (and batch)."""
-    axes = {2: "height", 3: "width"} | ({0: "batch"} if batch else {})
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tracing exporter is deprecated, not broken
-        torch.onnx.export(
-            module,
-            (torch.zeros(1, 3, 64, 96),),
-            buffer,  # type: ignore[arg-type]
-            dynamo=False,  # the newer one needs the onnxscript package
-            opset_version=OPSET,
-            input_names=["image"],
-            output_names=list(outputs),
-            dynamic_axes={
-                "image": axes,
-                **{name: {k: f"{name}_{v}" for k, v in axes.items()} for name in outputs},
-            },
-        )
-    graph = onnx.load_from_string(buffer.getvalue())
-    fold_pads(graph)
-    return graph
-
-
-def onnx_encoder(encoder: Encoder, threads: int) -> Callable[[Tensor], list[Tensor]]:
-    """The frozen encoder through ONNX Runtime: twice as fast as PyTorch on a CPU."""
-    names = tuple(f"stride{2 << i}" for i in range(len(Encoder.channels)))
-    runtime = session(to_onnx(encoder, names, batch=True), threads)
-
-    def run(image: Tensor) -> list[Tensor]:
-        features = runtime.run(None, {"image": image.contiguous().numpy()})
-        return [torch.from_numpy(f).contiguous(memory_format=torch.channels_last) for f in features]
-
-    return run
-
-
-def fold_pads(model: onnx.ModelProto) -> None:
-    """Turn the explicit Pad before each `SameConv` of stride 2 into the Conv's own `pads`.
-
-    PyTorch's Conv2d cannot pad asymmetrically, ONNX's can. A separate Pad costs ONNX Runtime
-    9 of 30 ms at 640 x 320, because it leaves the blocked layout around every one of them.
-    The amounts follow from SAME padding; `parity` would show it if they did not.
-    """
-    graph = model.graph
-    producer = {out: node for node in graph.node for out in node.output}
-    for conv in [n for n in graph.node if n.op_type == "Conv"]:
-        pad = producer.get(conv.input[0])
-        if pad is None or pad.op_type != "Pad":
-            continue
-        given = {a.name: a for a in conv.attribute}
-        kernel, stride = given["kernel_shape"].ints[0], given["strides"].ints[0]
-        before = (kernel - stride) // 2
-        after = kernel - stride - before
-        given["pads"].ints[:] = [before, before, after, after]
-        conv.input[0] = pad.input[0]
-    _drop_unused(graph)
-
-
-def _drop_unused(graph: onnx.GraphProto) -> None:
-    while True:
-        used = {name for node in graph.node for name in node.input}
-        used |= {o.name for o in graph.output}
-        unused = [n for n in graph.node if not used.intersection(n.output)]
-        if not unused:
-            break
-        for node in unused:
-            graph.node.remove(node)
-    for initializer in [i for i in graph.initializer if i.name not in used]:
-        graph.initializer.remove(initializer)
-
-
-def session(model: onnx.ModelProto, threads: int = 1) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-
-
-@torch.no_grad()
-def parity(model: DepthNet, graph: onnx.ModelProto) -> float:
-    """The largest absolute difference of any output between PyTorch and ONNX Runtime."""
-    runtime = session(graph)
-    rng = np.random.default_rng(0)
-    worst = 0.0
-    for height, width in PARITY_SIZES:
-        coarse = rng.integers(0, 256, (1, 3, height // 32, width // 32)).astype(np.float32)
-        pixels = coarse.repeat(32, 2).repeat(32, 3) + rng.normal(0, 12, (1, 3, height, width))
-        image = ((pixels - MEAN) / SCALE).astype(np.float32)
-        expected = model(torch.from_numpy(image))
-        for ours, theirs in zip(expected, runtime.run(None, {"image": image}), strict=True):
-            worst = max(worst, float(np.abs(ours.numpy() - theirs).max()))
-    return worst
+    return Exported(path, fixed, path.stat().st_size / 1e6, differences)

@@ -1,274 +1,192 @@
 """The training loop, top to bottom.
 
-The encoder keeps its ImageNet weights: trained on drawn scenes it learns to see drawn scenes, and
-frozen it need not be differentiated, so that four times as many pictures pass.
+By default the pretrained part of a network keeps its weights: trained on drawn scenes it learns to see drawn scenes,
+and frozen it need not be differentiated, so that four times as many pictures pass.
+
+The same loop runs in one process or in many, on CPUs or GPUs (`devices.open_fabric`): each process takes an equal
+share of every batch, and the gradients are averaged. Normalisations that learn take their statistics from the first
+process's share; with `frozen_norm` the number of processes changes nothing.
 """
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-import fcntl
-import json
-import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol
 
+import numpy.typing as npt
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+from lightning_fabric import Fabric
+from safetensors import SafetensorError
 from torch import Tensor
-from tqdm import tqdm  # type: ignore[import-untyped]
 
 from cloudypoints_ros.errors import CloudyPointsError
-from cloudypoints_training.export import onnx_encoder
+from cloudypoints_training.checkpoint import CHECKPOINT, load_averaged, read_record, restore, save
+from cloudypoints_training.devices import equal_share, open_fabric
+from cloudypoints_training.journal import Journal, draw_curves, open_log
 from cloudypoints_training.losses import total
-from cloudypoints_training.models.efficientnet_lite import MEAN, SCALE, DepthNet
-from cloudypoints_training.scene_stream import SceneStream
+from cloudypoints_training.models.base import DepthModel
+from cloudypoints_training.settings import Settings, require_same
+from cloudypoints_training.state import averaged, learning_rate, move_average, start
+from cloudypoints_training.stopping import Stop, deaf_children, heeding_signals
 
-CHECKPOINT = "checkpoint.safetensors"
-# What a run must keep when it is resumed, by flag or, where there is none, by its name in `Settings`.
-KEPT = (
-    "--steps",
-    "--learning-rate",
-    "--seed",
-    "--batch-pixels",
-    "weight_decay",
-    "warmup_steps",
-    "gradient_norm",
-    "average_decay",
-)
-Validate = Callable[[DepthNet], dict[str, float]]
+__all__ = ["CHECKPOINT", "Settings", "fit", "load_averaged", "read_record"]
+
+Validate = Callable[[DepthModel], Mapping[str, float]]
+Look = Callable[[DepthModel], Mapping[str, npt.NDArray[Any]]]  # pictures by name, uint8 H x W x 3 RGB
 
 
-@dataclass(frozen=True)
-class Settings:
-    steps: int = 6200
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.01
-    warmup_steps: int = 200
-    gradient_norm: float = 1.0
-    average_decay: float = 0.998  # of the weights that are validated and exported
-    seed: int = 0
-    batch_pixels: int = 4 * 640 * 320
-    workers: int = 1  # processes that draw
-    threads: int = 1  # of the process that trains
-    checkpoint_seconds: float = 180.0
-    validate_every: int = 500
-    log_every: int = 20
+class Batch(Protocol):
+    @property
+    def image(self) -> Tensor: ...  # uint8 N x H x W x 3 RGB
+    @property
+    def target(self) -> Tensor: ...  # float32 N x 1 x h x w, see losses.py
 
 
-@dataclass
-class State:
-    """All that a run is; saving and restoring it resumes exactly."""
-
-    step: int
-    images: int
-    model: DepthNet
-    average: dict[str, Tensor]  # exponential moving average of the decoder's state
-    optimizer: torch.optim.AdamW
+class Batches(Protocol):
+    def batches(self, start: int, stop: int, workers: int, rank: int = 0, world: int = 1) -> Iterator[Batch]:
+        """What process `rank` of `world` sees in the steps from `start` to `stop`."""
 
 
 def fit(
-    model: DepthNet,
-    stream: SceneStream,
+    model: DepthModel,
+    stream: Batches,
     settings: Settings,
     out: Path,
     resume: bool = False,
     validate: Validate | None = None,
-) -> DepthNet:
-    """Train the decoder of `model`, write checkpoints and a log to `out`; return the averaged model."""
+    look: Look | None = None,
+    data: Any = None,
+    fabric: Fabric | None = None,
+) -> DepthModel:
+    """Train `model`; write checkpoints, a log and curves to `out`; return the averaged model.
+
+    data: JSON that says what is trained on; it is kept in the checkpoint and must be the same when a run is resumed.
+    Raises KeyboardInterrupt, after a checkpoint, when a signal asked the run to stop.
+    """
+    fabric = fabric or open_fabric(precision=settings.precision)
+    rank, world = fabric.global_rank, fabric.world_size
+    equal_share(settings.batch_multiple, world)
+    log = open_log(out) if rank == 0 else None
     torch.set_num_threads(settings.threads)
-    torch.manual_seed(settings.seed)
-    log = open_log(out)
-    state = start(model, settings)
-    if resume and (out / CHECKPOINT).exists():
-        require_same(settings, out / CHECKPOINT)
-        restore(state, out / CHECKPOINT)
-    encoder = onnx_encoder(model.encoder, settings.threads)
 
-    first = state.step
-    saved = logged = time.monotonic()
-    recent = 0
-    progress = tqdm(total=settings.steps, initial=first, unit="step", smoothing=0.02)
-    for batch in stream.batches(first, settings.steps, settings.workers):
-        rate = learning_rate(state.step, settings)
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate
+    state = start(model.to(fabric.device, memory_format=torch.channels_last), settings)  # type: ignore[call-overload]
+    path = out / CHECKPOINT
+    if resume and path.exists():
+        require_same(read_record(path), settings, model.config, data, out)
+        restore(state, path)
+    network, optimizer = fabric.setup(model, state.optimizer)
+    if settings.precision == "32-true":  # what it uses instead of PyTorch takes no bfloat16
+        model.accelerate(settings.threads)
 
-        image = (batch.image.permute(0, 3, 1, 2).float() - MEAN) / SCALE
-        output = model.outputs(model.decoder(encoder(image)))
-        loss, terms = total(output, batch.target)
-        state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(model.decoder.parameters(), settings.gradient_norm)
-        if not torch.isfinite(norm):
-            raise CloudyPointsError(
-                f"The gradient is {norm.item()} at step {state.step} (terms {terms}); "
-                "start another folder with a lower --learning-rate."
-            )
-        state.optimizer.step()
-        state.step += 1
-        move_average(state, settings.average_decay)
+    journal = Journal(out, log, state.step, settings.steps) if log else None
+    started = saved = logged = time.monotonic()
+    before, recent = state.seconds, 0
+    with ending_well(out), journal or nullcontext(), heeding_signals() as stop:
+        with deaf_children():
+            batches = stream.batches(state.step, settings.steps, settings.workers, rank, world)
+        for batch in batches if world > 1 else while_drawn(batches, stop):
+            torch.manual_seed((settings.seed * 1_000_003 + state.step) * 1_009 + rank)  # dropout resumes exactly, too
+            rate = learning_rate(state.step, settings)
+            for group in state.optimizer.param_groups:
+                group["lr"] = rate * group["factor"]
 
-        state.images += len(image)
-        recent += len(image)
-        progress.update()
-        if state.step % settings.log_every == 0:
+            image, target = fabric.to_device((batch.image, batch.target))
+            loss, terms = total(network(model.normalise(image)), target)
+            optimizer.zero_grad(set_to_none=True)
+            fabric.backward(loss)
+            norm = fabric.clip_gradients(network, optimizer, max_norm=settings.gradient_norm, error_if_nonfinite=False)
+            if not torch.isfinite(norm):
+                figures = {name: round(term.item(), 4) for name, term in terms.items()}
+                raise CloudyPointsError(
+                    f"The gradient is {norm.item()} at step {state.step} (terms {figures}); "
+                    "start another folder with a lower --learning-rate."
+                )
+            optimizer.step()
+            state.step += 1
+            move_average(state, settings.average_decay)
+
             now = time.monotonic()
-            speed = recent / max(now - logged, 1e-9)
-            record: dict[str, Any] = {"step": state.step, "loss": loss.item(), **terms, "norm": norm.item()}
-            record |= {"learning_rate": rate, "images_per_s": speed, "size": list(image.shape)}
-            log.write(json.dumps({k: _short(v) for k, v in record.items()}) + "\n")
-            progress.set_postfix(loss=f"{loss.item():.3f}", images_per_s=f"{speed:.1f}")
-            logged, recent = now, 0
-        if validate and (state.step % settings.validate_every == 0 or state.step == settings.steps):
-            scores = validate(averaged(state))
-            log.write(json.dumps({"step": state.step, "validation": scores}) + "\n")
-            progress.write(f"step {state.step}: " + describe(scores))
-        if time.monotonic() - saved > settings.checkpoint_seconds:
-            save(state, settings, out / CHECKPOINT)
-            saved = time.monotonic()
-    save(state, settings, out / CHECKPOINT)
-    progress.close()
-    log.close()
+            state.images += len(image) * world
+            state.seconds = before + now - started
+            recent += len(image) * world
+            if journal:
+                journal.advance()
+            if state.step % settings.log_every == 0:
+                means = fabric.all_reduce({"loss": loss.detach(), **terms}, reduce_op="mean")
+                if journal:
+                    entry = {name: mean.item() for name, mean in means.items()}
+                    entry |= {"norm": norm.item(), "learning_rate": rate, "images_per_s": recent / (now - logged)}
+                    entry |= {"images": state.images, "seconds": state.seconds, "size": list(image.shape[1:3])}
+                    journal.figures(state.step, entry)
+                logged, recent = now, 0
+            if validate and (state.step % settings.validate_every == 0 or state.step == settings.steps):
+                if journal:
+                    mean = averaged(state)
+                    journal.validation(state.step, validate(mean), look(mean) if look else {})
+                fabric.barrier()
+                logged, recent = time.monotonic(), 0
+            if journal and time.monotonic() - saved > settings.checkpoint_seconds:
+                save(state, settings, data, path)
+                journal.flush()
+                saved = time.monotonic()
+            if asked(fabric, stop):
+                break
+        stopped = state.step < settings.steps
+        if journal:
+            save(state, settings, data, path)
+            journal.flush()
+            draw_curves(out)
+            if stopped:
+                journal.say(
+                    f"Stopped after step {state.step} of {settings.steps}; go on with the same command and --resume."
+                )
+        fabric.barrier()  # a process that ends early would have torchrun end the others
+    if stopped:
+        raise KeyboardInterrupt
     return averaged(state)
 
 
-def open_log(out: Path) -> TextIO:
-    """The run's log, open and locked: two runs in one folder would mix their checkpoints."""
-    out.mkdir(parents=True, exist_ok=True)
-    log = (out / "log.jsonl").open("a", buffering=1)
+def while_drawn(batches: Iterator[Batch], stop: Stop) -> Iterator[Batch]:
+    """The batches, until the signal that asked this process to stop has ended those that draw them."""
     try:
-        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        log.close()
-        raise CloudyPointsError(
-            f"Another run is writing to {out}; wait for it, stop it, or name another folder."
-        ) from error
-    return log
+        yield from batches
+    except RuntimeError:
+        if not stop.requested:
+            raise
 
 
-def start(model: DepthNet, settings: Settings) -> State:
-    """A run at step 0."""
-    model.encoder.eval()
-    model.decoder.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    matrices = [p for p in model.decoder.parameters() if p.ndim > 1]
-    vectors = [p for p in model.decoder.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": matrices, "weight_decay": settings.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ],
-        lr=settings.learning_rate,
-    )
-    average = {name: t.detach().clone() for name, t in model.decoder.state_dict().items()}
-    return State(0, 0, model, average, optimizer)
+def asked(fabric: Fabric, stop: Stop) -> bool:
+    """Whether any process was asked to stop: all must stop after the same step."""
+    if fabric.world_size == 1:
+        return stop.requested
+    flag = torch.tensor(float(stop.requested), device=fabric.device)
+    return bool(fabric.all_reduce(flag, reduce_op="max"))
 
 
-def learning_rate(step: int, settings: Settings) -> float:
-    """Linear warm-up, then half a cosine down to a hundredth."""
-    warm = min(1.0, (step + 1) / max(1, settings.warmup_steps))
-    done = step / max(1, settings.steps)
-    return settings.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+@contextmanager
+def ending_well(out: Path) -> Iterator[None]:
+    """Say of a full disk or a lost process what it was, and where the run can go on."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise CloudyPointsError(f"{out} cannot be written ({error}); free some space. {remains(out)}") from error
+    except CloudyPointsError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
+        raise CloudyPointsError(f"{error} {remains(out)}") from error.__cause__
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise CloudyPointsError(f"A drawing process is gone ({reason}); try fewer --workers. {remains(out)}") from error
 
 
-@torch.no_grad()
-def move_average(state: State, decay: float) -> None:
-    """Early on the average follows quickly, so that it does not remember the random start."""
-    decay = min(decay, state.step / (state.step + 10))
-    for name, value in state.model.decoder.state_dict().items():
-        if value.is_floating_point():
-            state.average[name].lerp_(value, 1 - decay)
-        else:
-            state.average[name].copy_(value)
-
-
-def averaged(state: State) -> DepthNet:
-    """A copy of the model with the averaged decoder, for validation and export."""
-    model = copy.deepcopy(state.model)
-    model.decoder.load_state_dict(state.average)
-    return model.eval()
-
-
-def save(state: State, settings: Settings, path: Path) -> None:
-    """Write the checkpoint and its readable companion; a kill leaves the old one or the new one."""
-    tensors = {f"encoder.{k}": v for k, v in state.model.encoder.state_dict().items()}
-    tensors |= {f"decoder.{k}": v for k, v in state.model.decoder.state_dict().items()}
-    tensors |= {f"average.{k}": v for k, v in state.average.items()}
-    moments = state.optimizer.state_dict()["state"]
-    for index, entries in moments.items():
-        tensors |= {f"optimizer.{index}.{name}": value for name, value in entries.items()}
-    record = {"step": state.step, "images": state.images, "settings": dataclasses.asdict(settings)}
-    partial = path.with_suffix(".partial")
-    save_file({k: v.contiguous() for k, v in tensors.items()}, partial, {"run": json.dumps(record)})
-    partial.replace(path)
-    beside = path.with_suffix(".json")
-    partial.write_text(json.dumps(record, indent=1) + "\n")
-    partial.replace(beside)
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """What a checkpoint says of its run: step, images, settings."""
-    with safe_open(path, "pt") as file:
-        run = (file.metadata() or {}).get("run")
-    if run is None:
-        raise CloudyPointsError(f"{path} is no checkpoint of cloudypoints-train fit; give one that it wrote.")
-    record: dict[str, Any] = json.loads(run)
-    return record
-
-
-def require_same(settings: Settings, path: Path) -> None:
-    """Raise unless these settings continue the checkpoint's run; what an older record lacks cannot differ."""
-    recorded = read_record(path)["settings"]
-    given = dataclasses.asdict(settings)
-    names = {label: label.lstrip("-").replace("-", "_") for label in KEPT}
-    different = [
-        f"{label} {recorded[name]} but now {given[name]}"
-        for label, name in names.items()
-        if name in recorded and recorded[name] != given[name]
-    ]
-    if different:
-        raise CloudyPointsError(
-            f"The run in {path.parent} was started with {', '.join(different)}; "
-            "repeat the flags of the run, or start another folder."
-        )
-
-
-def restore(state: State, path: Path) -> dict[str, Any]:
-    """Read a checkpoint into a fresh `State`; return its record."""
-    record = read_record(path)
-    with safe_open(path, "pt") as file:
-        groups: dict[str, dict[str, Tensor]] = {}
-        for key in file.keys():  # noqa: SIM118 - not a mapping
-            group, name = key.split(".", 1)
-            groups.setdefault(group, {})[name] = file.get_tensor(key)
-    state.step, state.images = record["step"], record["images"]
-    state.model.encoder.load_state_dict(groups["encoder"])
-    state.model.decoder.load_state_dict(groups["decoder"])
-    state.average = groups["average"]
-    moments: dict[int, dict[str, Tensor]] = {}
-    for key, value in groups.get("optimizer", {}).items():
-        index, name = key.split(".", 1)
-        moments.setdefault(int(index), {})[name] = value
-    optimizer = state.optimizer.state_dict()
-    state.optimizer.load_state_dict({**optimizer, "state": moments})
-    return record
-
-
-def load_averaged(path: Path) -> tuple[DepthNet, dict[str, Any]]:
-    """The averaged model of a checkpoint and what the checkpoint says of its run."""
-    state = start(DepthNet(), Settings())
-    record = restore(state, path)
-    return averaged(state), record
-
-
-def describe(scores: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
-
-
-def _short(value: Any) -> Any:
-    return round(value, 5) if isinstance(value, float) else value
+def remains(out: Path) -> str:
+    """What is left of a run that broke off."""
+    if not (out / CHECKPOINT).exists():
+        return "No checkpoint was written yet."
+    step = read_record(out / CHECKPOINT)["step"]
+    return f"The checkpoint of step {step} is whole: go on from there with the same command and --resume."

@@ -2,6 +2,9 @@
 
 Targets are float32 N x 1 x h x w: canonical log depth, NaN where nothing is known, +inf for sky.
 `error` below is predicted minus true log depth, 0 where not `valid` (bool, same shape).
+
+Every term is the mean over images of a figure of each image, however many of its pixels are known. So a batch that
+is divided among processes in equal shares gives, averaged, the very gradient of the whole batch.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cloudypoints_training.models.efficientnet_lite import FOCAL_CANONICAL_PX, Output
+from cloudypoints_training.models.base import Output
 
 VARIANCE_FOCUS = 0.85  # of SILog: 1 forgets the scale altogether
 SKY_LOG_DEPTH = math.log(150.0)  # where the depth output may rest under sky: this far or further
@@ -26,13 +29,16 @@ WEIGHTS = {
 }
 
 
-def canonical_log_depth(depth: Tensor, focal_px: Tensor | float) -> Tensor:
-    """log of the depth (metres) that a camera of FOCAL_CANONICAL_PX would need for this picture."""
-    return torch.log(depth * (FOCAL_CANONICAL_PX / focal_px))
+def canonical_log_depth(depth: Tensor, focal_px: Tensor | float, canonical_focal_px: float = 500.0) -> Tensor:
+    """log of the depth (metres) that a camera of `canonical_focal_px` would need for this picture."""
+    return torch.log(depth * (canonical_focal_px / focal_px))
 
 
-def total(output: Output, target: Tensor) -> tuple[Tensor, dict[str, float]]:
-    """The weighted sum, and each term for the log."""
+def total(output: Output, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """The weighted sum to minimise, and each term, detached, for the log.
+
+    A network without sky or variance output has no such terms.
+    """
     valid = torch.isfinite(target)
     sky = torch.isposinf(target)
     error = torch.where(valid, output.log_depth - target.nan_to_num(0.0, 0.0, 0.0), 0.0)
@@ -40,20 +46,21 @@ def total(output: Output, target: Tensor) -> tuple[Tensor, dict[str, float]]:
         "silog": silog(error, valid),
         "l1": masked_mean(error.abs(), valid),
         "gradient": gradient_matching(error, valid),
-        "sky": masked_mean(
-            F.binary_cross_entropy_with_logits(output.sky, sky.float(), reduction="none"),
-            valid | sky,
-        ),
         "sky_far": masked_mean(F.relu(SKY_LOG_DEPTH - output.log_depth), sky),
-        "laplace": laplace(error, valid, output.log_variance),
     }
+    if output.sky is not None:
+        entropy = F.binary_cross_entropy_with_logits(output.sky, sky.float(), reduction="none")
+        terms["sky"] = masked_mean(entropy, valid | sky)
+    if output.log_variance is not None:
+        terms["laplace"] = laplace(error, valid, output.log_variance)
     loss = torch.stack([WEIGHTS[name] * term for name, term in terms.items()]).sum()
-    return loss, {name: float(term.detach()) for name, term in terms.items()}
+    return loss, {name: term.detach() for name, term in terms.items()}
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of `values` where `mask`; 0 if it is empty."""
-    return torch.where(mask, values, 0.0).sum() / mask.sum().clamp(min=1)
+    """Mean of each image's `values` where `mask`, 0 if that is nowhere; then the mean over images."""
+    within = torch.where(mask, values, 0.0).sum((1, 2, 3)) / mask.sum((1, 2, 3)).clamp(min=1)
+    return within.mean()
 
 
 def silog(error: Tensor, valid: Tensor) -> Tensor:

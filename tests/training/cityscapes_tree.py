@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cloudypoints_ros.camera import Camera
-from cloudypoints_training.cityscapes import EGO_VEHICLE, KINDS, OUT_OF_ROI, SKY, Frame, Rig
+from cloudypoints_training.cityscapes import EGO_VEHICLE, KINDS, OUT_OF_ROI, RECTIFICATION_BORDER, SKY, Frame, Rig
 from cloudypoints_training.disparity import disparity_from_depth
 
 Array = npt.NDArray[Any]
@@ -70,8 +70,9 @@ def _write(frame: Frame, rig: Rig, rng: np.random.Generator, kinds: tuple[str, .
     raw[np.isinf(depth)] = 0  # stereo finds nothing in the sky
     labels = np.full(depth.shape, 7, np.uint8)
     labels[np.isinf(depth)] = SKY
-    labels[-depth.shape[0] // 8 :] = EGO_VEHICLE
     labels[:2] = OUT_OF_ROI
+    labels[depth.shape[0] * 3 // 4 :, -4:] = RECTIFICATION_BORDER, RECTIFICATION_BORDER, OUT_OF_ROI, OUT_OF_ROI
+    labels[-depth.shape[0] // 8 :] = EGO_VEHICLE
     place = {key: getattr(rig, key) for key in ("x", "y", "z", "yaw", "pitch", "roll")}
     camera = rig.camera
     contents: dict[str, Any] = {

@@ -4,14 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from cityscapes_tree import write_tree
 
-from cloudypoints_ros.camera import Camera
 from cloudypoints_ros.errors import CloudyPointsError
-from cloudypoints_training.cityscapes import Rig, find_frames, read_rig
-from cloudypoints_training.disparity import depth_from_disparity, disparity_from_depth, read_disparity
+from cloudypoints_training.cityscapes import find_frames, fold_of, read_rig
 
 
 def test_frames_are_found_in_order_with_all_their_files(tmp_path: Path) -> None:
@@ -23,6 +20,9 @@ def test_frames_are_found_in_order_with_all_their_files(tmp_path: Path) -> None:
     assert frames == sorted(w.frame for w in written)
     camera = frames[0].path("camera")
     assert camera == tmp_path / "camera/train/aachen/aachen_000000_000019_camera.json"
+    other = tmp_path / "leftImg8bit/train/bad-honnef/ulm_000000_000019_leftImg8bit.png"  # of another city
+    shutil.copy(frames[0].require("leftImg8bit"), other)
+    assert find_frames(tmp_path) == frames
     assert [f.name for f in find_frames(tmp_path, "val")] == ["frankfurt_000000_000019"]
 
 
@@ -63,6 +63,10 @@ def test_a_broken_camera_file_is_named(tmp_path: Path) -> None:
             json.dumps({"intrinsic": dict.fromkeys(("fx", "fy", "u0", "v0"), 100.0), "extrinsic": {"baseline": 0}}),
             "0.0 m",
         ),
+        (
+            json.dumps({"intrinsic": dict.fromkeys(("fx", "fy", "u0", "v0"), 0.0), "extrinsic": {"baseline": 0.2}}),
+            "fx=0.0 .* must be positive",
+        ),
     ):
         path.write_text(text)
         with pytest.raises(CloudyPointsError, match=said) as caught:
@@ -70,29 +74,20 @@ def test_a_broken_camera_file_is_named(tmp_path: Path) -> None:
         assert str(path) in str(caught.value)
 
 
-def test_a_disparity_of_known_depth_comes_back_within_its_quantisation(tmp_path: Path) -> None:
-    (written,) = write_tree(tmp_path, {"train": {"aachen": 1}})
-    depth = depth_from_disparity(read_disparity(written.frame.require("disparity")), written.rig)
-    known = ~written.unseen
-    assert 0.3 < known.mean() < 0.9
-    assert np.isnan(depth[~known]).all()
-    bf = written.rig.baseline_m * written.rig.camera.fx
-    off = np.abs(bf / depth[known] - bf / written.depth[known])  # in pixels of disparity
-    assert off.max() <= 0.5 / 256 + 1e-4
-
-
-def test_the_three_kinds_of_disparity() -> None:
-    rig = Rig(Camera(5, 1, 1000.0, 1000.0, 2.0, 0.0), 0.25)
-    raw = np.array([[0, 1, 2, 257, 65535]], np.uint16)
-    depth = depth_from_disparity(raw, rig)
-    assert np.isnan(depth[0, 0]) and np.isposinf(depth[0, 1])
-    np.testing.assert_allclose(depth[0, 2:], [0.25 * 1000 * 256, 0.25 * 1000, 0.25 * 1000 * 256 / 65534], rtol=1e-6)
-    np.testing.assert_array_equal(disparity_from_depth(depth, rig), raw)
-    assert disparity_from_depth(np.array([[0.5]]), rig)[0, 0] == 0  # 500 px do not fit
-
-
-def test_a_damaged_disparity_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "a_disparity.png"
-    path.write_bytes(b"no picture")
-    with pytest.raises(CloudyPointsError, match=r"a_disparity.png is unreadable; expected a 16-bit"):
-        read_disparity(path)
+def test_a_city_is_in_the_same_fold_whatever_else_there_is() -> None:
+    cities = (
+        "aachen",
+        "bochum",
+        "bremen",
+        "cologne",
+        "darmstadt",
+        "dusseldorf",
+        "erfurt",
+        "hamburg",
+        "hanover",
+        "jena",
+    )
+    cities += ("krefeld", "monchengladbach", "strasbourg", "stuttgart", "tubingen", "ulm", "weimar", "zurich")
+    counts = [sum(fold_of(city, 5) == fold for city in cities) for fold in range(5)]
+    assert sum(counts) == 18 and min(counts) >= 2
+    assert [fold_of(city, 5) for city in cities[:4]] == [3, 2, 2, 0]

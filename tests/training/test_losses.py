@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cloudypoints_training import losses
-from cloudypoints_training.models.efficientnet_lite import FOCAL_CANONICAL_PX, Output
+from cloudypoints_training.models import Output
 
 ALL = torch.ones(1, 1, 4, 4, dtype=torch.bool)
 
@@ -107,6 +107,51 @@ def test_canonical_target_is_one_for_all_focal_lengths() -> None:
     near = losses.canonical_log_depth(torch.tensor(10.0), 400.0)
     far = losses.canonical_log_depth(torch.tensor(20.0), 800.0)
     assert float(near) == pytest.approx(float(far))
-    assert float(near) == pytest.approx(math.log(10 * FOCAL_CANONICAL_PX / 400))
+    assert float(near) == pytest.approx(math.log(10 * 500 / 400))
+    other = losses.canonical_log_depth(torch.tensor(10.0), 400.0, canonical_focal_px=800.0)
+    assert float(other) == pytest.approx(math.log(20.0))
     kept = losses.canonical_log_depth(torch.tensor([math.inf, math.nan]), 400.0)
     assert torch.isposinf(kept[0]) and torch.isnan(kept[1])
+
+
+def some_batch(images: int) -> tuple[Output, torch.Tensor]:
+    """Outputs that learn, and targets of which each image knows another share."""
+    generator = torch.Generator().manual_seed(images)
+    predicted = [torch.randn(images, 1, 16, 16, generator=generator).requires_grad_() for _ in range(3)]
+    target = torch.rand(images, 1, 16, 16, generator=generator) * 3
+    for i in range(images):
+        target[i, :, : 3 * i] = math.nan
+        target[i, :, :, i : 2 * i] = math.inf
+    return Output(*predicted), target
+
+
+def test_equal_shares_of_a_batch_average_to_its_loss_and_gradient() -> None:
+    whole, target = some_batch(4)
+    loss, terms = losses.total(whole, target)
+    loss.backward()
+    shares = [losses.total(Output(*(t[rank::2] for t in whole)), target[rank::2]) for rank in range(2)]
+    assert float(loss.detach()) == pytest.approx(sum(float(part.detach()) for part, _ in shares) / 2, rel=1e-6)
+    for name, term in terms.items():
+        assert float(term) == pytest.approx(sum(float(part[name]) for _, part in shares) / 2, rel=1e-6), name
+    for output in whole:
+        assert output is not None and output.grad is not None
+        gradient, output.grad = output.grad, None
+        (mean,) = torch.autograd.grad((shares[0][0] + shares[1][0]) / 2, output, retain_graph=True)
+        torch.testing.assert_close(mean, gradient, rtol=1e-5, atol=1e-7)
+
+
+def test_an_image_weighs_the_same_however_little_of_it_is_known() -> None:
+    values = torch.stack([torch.full((1, 4, 4), 1.0), torch.full((1, 4, 4), 3.0)])
+    mask = torch.ones_like(values, dtype=torch.bool)
+    mask[1, :, 1:] = False
+    assert float(losses.masked_mean(values, mask)) == pytest.approx(2.0)
+
+
+def test_a_network_without_sky_or_variance_has_no_such_terms() -> None:
+    (depth, sky, variance), target = some_batch(2)
+    _, all_terms = losses.total(Output(depth, sky, variance), target)
+    assert set(all_terms) == set(losses.WEIGHTS)
+    loss, terms = losses.total(Output(depth, None, None), target)
+    assert set(terms) == {"silog", "l1", "gradient", "sky_far"}
+    expected = sum(losses.WEIGHTS[name] * float(all_terms[name]) for name in terms)
+    assert float(loss.detach()) == pytest.approx(expected, rel=1e-6)

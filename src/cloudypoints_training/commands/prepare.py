@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,15 @@ def add(commands: Any) -> None:
     p.add_argument("--depth", choices=("png", "npy"), default="png", help="uint16 metres x 256, or float32 metres")
     p.add_argument("--image", choices=("png", "jpg"), default="png")
     p.add_argument("--strip", type=float, default=0.0625, help="share of the columns at the left that is masked")
-    p.add_argument("--folds", type=natural, default=0, help="deal the training cities into folds for tuning")
-    p.add_argument("--jobs", type=positive, default=1, help="processes")
+    p.add_argument("--folds", type=natural, default=5, help="folds of training cities, for tuning; 0 for none")
+    p.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="frames at a time (default: every core)")
     p.add_argument("--limit", type=positive, help="at most this many frames")
     p.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from cloudypoints_training.prepare import Settings, prepare
+    from cloudypoints_training.conversion import Settings
+    from cloudypoints_training.prepare import prepare
 
     if not 0 <= arguments.strip < 1:
         raise CloudyPointsError(f"--strip {arguments.strip} was given; expected a share from 0 to 1.")
@@ -37,12 +39,26 @@ def run(arguments: argparse.Namespace) -> None:
         depth=arguments.depth,
         image=arguments.image,
         strip=arguments.strip,
-        folds=arguments.folds,
     )
-    outcome = prepare(arguments.root, arguments.out, settings, arguments.split, arguments.jobs, arguments.limit)
-    print(f"{arguments.out}: {outcome.made} frames made, {outcome.kept} were there")
+    outcome = prepare(
+        arguments.root,
+        arguments.out,
+        settings,
+        arguments.split,
+        arguments.jobs,
+        arguments.limit,
+        arguments.folds,
+    )
+    without = f", {outcome.without} have no disparity and were left out" if outcome.without else ""
+    print(f"{arguments.out}: {outcome.made} frames made, {outcome.kept} were there{without}")
     if outcome.broken:
         raise CloudyPointsError(
-            f"{len(outcome.broken)} of the frames could not be prepared ({', '.join(outcome.broken)}); they are named "
-            f"with the reason in {arguments.out / 'manifest.json'}: replace them and give the same command again."
+            f"{len(outcome.broken)} of the frames could not be prepared ({_named(list(outcome.broken))}); they "
+            f"are named with the reason in {arguments.out / 'manifest.json'}: replace them and give the same command "
+            "again."
         )
+
+
+def _named(frames: list[str], most: int = 5) -> str:
+    more = len(frames) - most
+    return ", ".join(frames[:most]) + (f" and {more} more" if more > 0 else "")

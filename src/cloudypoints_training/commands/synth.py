@@ -24,7 +24,7 @@ def add(commands: Any) -> None:
     p.add_argument("out", type=Path, help="a .jpg or .png for a contact sheet, else a folder")
     p.add_argument("--count", type=positive, default=24)
     p.add_argument("--seed", type=natural, default=0)
-    p.add_argument("--clip", action="store_true", help="COUNT frames of one drive, in order")
+    p.add_argument("--clip", action="store_true", help="COUNT frames of one drive, in order, with poses.txt")
     p.add_argument(
         "--truth-every", type=positive, default=1, metavar="N", help="keep the depth of every N-th clip frame"
     )
@@ -37,7 +37,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from tqdm import tqdm  # type: ignore[import-untyped]
 
-    from cloudypoints_training.scenes import HELD_OUT_STYLES, STYLES, clip, draw
+    from cloudypoints_training.scenes import HELD_OUT_STYLES, STYLES, draw, drive, optical_pose
 
     if arguments.style not in (None, *STYLES, *HELD_OUT_STYLES):
         raise CloudyPointsError(
@@ -45,13 +45,16 @@ def run(arguments: argparse.Namespace) -> None:
         )
     out, seed, (width, height) = arguments.out, arguments.seed, arguments.size
     if arguments.clip:
-        frames = clip(seed, arguments.count, CLIP_RATE_HZ, width, height)
+        views = []
+        frames = drive(seed, arguments.count, CLIP_RATE_HZ, width, height)
         with tqdm(frames, total=arguments.count, unit="frame") as shown:
-            for i, scene in enumerate(shown):
+            for i, (scene, view) in enumerate(shown):
+                views.append(view)
                 write_image(out / "image" / f"{i:03}.jpg", scene.image, arguments.quality)
                 if i % arguments.truth_every == 0:
                     write_depth(out / "depth" / f"{i:03}.png", scene.depth)
                 save_camera(scene.camera, out / "camera.json", CLIP_RATE_HZ)
+        write_poses(out / "poses.txt", [optical_pose(view, views[0]) for view in views])
         return
     with tqdm(range(arguments.count), unit="scene") as numbers:
         scenes = (draw(seed + i, width, height, arguments.style) for i in numbers)
@@ -73,6 +76,12 @@ def write_image(path: Path, rgb: Any, quality: int = 95) -> None:
         )
     with replacing(path) as temporary:
         temporary.write_bytes(encoded.tobytes())
+
+
+def write_poses(path: Path, poses: Sequence[Any]) -> None:
+    """KITTI odometry: a line per frame, 3x4 row by row, camera to the optical frame of the first camera, metres."""
+    with replacing(path) as temporary:
+        np.savetxt(temporary, np.reshape(poses, (len(poses), 12)), fmt="%.9e")
 
 
 def write_depth(path: Path, depth: Any) -> None:

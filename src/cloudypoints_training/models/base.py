@@ -41,6 +41,9 @@ class DepthModel(nn.Module):
     output_stride: int
     canonical_focal_px: float
     sky_threshold: float = 0.0
+    range_m: tuple[float, float] = (0.5, 150.0)  # depths that the network is good for
+    free_size: bool = True  # its ONNX graph takes every size, not only the one it was exported at
+    licence: str = "unknown: the network does not say"  # of the weights
 
     def forward(self, image: Tensor) -> Output:
         raise NotImplementedError
@@ -53,3 +56,17 @@ class DepthModel(nn.Module):
     def learned(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The parameters that training changes, by name."""
         return ((name, p) for name, p in self.named_parameters() if p.requires_grad)
+
+    def pretrained(self) -> Iterator[str]:
+        """Names of the parameters of the encoder that learned elsewhere: they rest, or learn at a lower rate."""
+        return iter(())
+
+    def freeze_encoder(self, frozen: bool = True) -> None:
+        """Whether the pretrained encoder keeps its weights."""
+        names = set(self.pretrained())
+        for name, parameter in self.named_parameters():
+            if name in names:
+                parameter.requires_grad_(not frozen)
+
+    def accelerate(self, threads: int) -> None:
+        """Make use of what rests: called when training starts, after the model is where it trains."""

@@ -1,6 +1,23 @@
 """Procedural driving scenes with exact metric depth."""
 
-from cloudypoints_training.scenes.clip import clip
-from cloudypoints_training.scenes.sample import HELD_OUT_STYLES, STYLES, Sample, draw
+from pathlib import Path
 
-__all__ = ["HELD_OUT_STYLES", "STYLES", "Sample", "clip", "draw"]
+from cloudypoints_training.scenes.caches import drop_stale
+
+drop_stale(Path(__file__).parent)  # before numba looks at what it compiled
+
+from cloudypoints_training.scenes.clip import clip, drive, optical_pose  # noqa: E402
+from cloudypoints_training.scenes.sample import HELD_OUT_STYLES, STYLES, Sample, draw, draw_each, draw_many, plan  # noqa: E402
+
+__all__ = [
+    "HELD_OUT_STYLES",
+    "STYLES",
+    "Sample",
+    "clip",
+    "draw",
+    "draw_each",
+    "draw_many",
+    "drive",
+    "optical_pose",
+    "plan",
+]

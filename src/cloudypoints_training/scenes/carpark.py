@@ -6,15 +6,15 @@ import math
 
 import numpy as np
 
-from cloudypoints_training.scenes import buildings, nature
+from cloudypoints_training.scenes import buildings, fronts, greens, nature
 from cloudypoints_training.scenes import ground as g
 from cloudypoints_training.scenes import primitives as p
+from cloudypoints_training.scenes.fleet import meet
 from cloudypoints_training.scenes.ground import Ground
 from cloudypoints_training.scenes.lighting import choose_light
-from cloudypoints_training.scenes.lorries import any_vehicle
 from cloudypoints_training.scenes.people import person
 from cloudypoints_training.scenes.primitives import Paint
-from cloudypoints_training.scenes.scene import Scene, View, choose_view
+from cloudypoints_training.scenes.scene import Scene, View, choose_view, without_specks
 from cloudypoints_training.scenes.town import Town
 
 
@@ -31,7 +31,7 @@ def build(rng: np.random.Generator, width: int, height: int) -> tuple[Scene, Vie
     gaze = rng.uniform(-math.pi, math.pi)
     eye_d = rng.uniform(-0.3, 0.3) * aisle
     view = choose_view(rng, width, height, 0.0, eye_d, gaze, 0.1)
-    town = Town(ground, light, gaze, math.atan(0.5 * width / view.camera.fx) + 0.05)
+    town = Town(ground, light, gaze, math.atan(0.5 * width / view.camera.fx) + 0.05, reuse=True)
     town.look_from(eye_d)
     pitch = rng.uniform(2.35, 2.8)
     fill = rng.uniform(0.5, 1.0)
@@ -41,7 +41,7 @@ def build(rng: np.random.Generator, width: int, height: int) -> tuple[Scene, Vie
         for k in range(4):
             for s in np.arange(-26, 34, pitch):
                 if rng.random() < fill and town.seen(s, d, 3):
-                    vehicle = any_vehicle(rng, (0.88, 0.12, 0.0, 0.0, 0.0))
+                    vehicle = town.one_of(rng, "car", lambda: meet(rng, "modern", (0.86, 0.13, 0.01, 0.0, 0.0)), s, d)
                     turn = math.pi / 2 + (math.pi if rng.random() < 0.5 else 0) + rng.normal(0, 0.03)
                     town.park(vehicle, float(s), d + rng.normal(0, 0.15), turn)
             d += side * (5.1 if k % 2 == 0 else aisle + 5.0)
@@ -59,7 +59,7 @@ def build(rng: np.random.Generator, width: int, height: int) -> tuple[Scene, Vie
                     Paint(p.GRADIENT, (0.5, 0.42, 0.05), (0.4, 0.4, 0.4)),
                 )
             elif rng.random() < 0.15:
-                town.put(nature.tree(rng), float(s) + pitch / 2, float(d))
+                town.put(greens.tree(rng), float(s) + pitch / 2, float(d))
     if roofed:
         town.parts.box(
             (0, 0, 3.1), (80, 80, 0.6), Paint(p.NOISE, (0.4, 0.4, 0.39), (0.25, 0.25, 0.25), (0.02, 1.0, 0.2))
@@ -73,7 +73,7 @@ def build(rng: np.random.Generator, width: int, height: int) -> tuple[Scene, Vie
         for off in np.arange(-50, 51, 20.0):
             kind = rng.random()
             rows = (
-                buildings.block(rng, 18)
+                (fronts.front(rng, 18) if kind < 0.25 else buildings.block(rng, 18))
                 if kind < 0.4
                 else (nature.tree_line(rng, 20) if kind < 0.8 else buildings.hall(rng, 20))
             )
@@ -83,4 +83,4 @@ def build(rng: np.random.Generator, width: int, height: int) -> tuple[Scene, Vie
             )
             if town.seen(x, y, 14):
                 town.put(rows, x, y, angle - math.pi / 2)
-    return town.scene(), view
+    return without_specks(town.scene(), view), view

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cloudypoints_ros.camera import Camera
-from cloudypoints_training.scenes import furniture
+from cloudypoints_training.scenes import furniture, nature
 from cloudypoints_training.scenes import ground as g
 from cloudypoints_training.scenes.cars import car
 from cloudypoints_training.scenes.ground import Ground
@@ -52,6 +52,13 @@ def clip(
     seed: int, n_frames: int = 68, rate_hz: float = 17.0, width: int = 1024, height: int = 512
 ) -> Iterator[Sample]:
     """Yields the frames of a drive at 35 km/h by daylight, in order."""
+    return (sample for sample, _ in drive(seed, n_frames, rate_hz, width, height))
+
+
+def drive(
+    seed: int, n_frames: int = 68, rate_hz: float = 17.0, width: int = 1024, height: int = 512
+) -> Iterator[tuple[Sample, View]]:
+    """Yields the frames of `clip` and where each was seen from."""
     rng = np.random.default_rng([seed, 99])
     length = EGO_SPEED * n_frames / rate_hz
     town = _street(rng, length)
@@ -80,7 +87,13 @@ def clip(
             rows=np.concatenate([still.rows, parts.rows()]),
             footprints=np.concatenate([still.footprints, np.array(prints).reshape(-1, 5)]),
         )
-        yield take_picture(scene, ego_view(town, camera, time), np.random.default_rng([seed, frame]), plain=True)
+        view = ego_view(town, camera, time)
+        yield take_picture(scene, view, np.random.default_rng([seed, frame]), plain=True), view
+
+
+def optical_pose(view: View, first: View) -> np.ndarray:
+    """(3, 4) camera to world, the world being the optical frame of `first`: x right, y down, z forward, metres."""
+    return np.column_stack([first.axes.T @ view.axes, first.axes.T @ (view.eye - first.eye)])
 
 
 def ego_view(town: Town, camera: Camera, time: float) -> View:
@@ -115,7 +128,7 @@ def _street(rng: np.random.Generator, length: float) -> Town:
     town = Town(ground, replace(light, values=values, wet=0.0), 0.0, math.pi)
     plan = replace(
         PLANS["city"], sides=("blocks", "blocks", "houses"), parked=0.72, people=1.6, things=0.9, trees=0.75,
-        reach=length + 150.0,
+        reach=length + 150.0, fleet="clip", tree=nature.tree,
     )  # fmt: skip
     for side in (1, -1):
         parked_row(rng, town, plan, side, half, 1.0)

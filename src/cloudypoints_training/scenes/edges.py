@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from numba import njit
+from cloudypoints_training.scenes.kernel import kernel
 
 
-@njit(cache=True, nogil=True)
-def rough_corners(owner, colour, depth):
-    """Marks in depth (H + 1, W + 1) the pixel corners that deserve a second ray: 0, elsewhere -1."""
+@kernel()
+def rough_corners(owner, colour, window, depth):
+    """Marks in depth (H + 1, W + 1), within a window of it, the pixel corners that deserve a second ray: 0, else -1."""
     height, width = owner.shape
-    for v in range(height + 1):
-        for u in range(width + 1):
+    first_u, stop_u, first_v, stop_v = window
+    for v in range(first_v, stop_v):
+        for u in range(first_u, stop_u):
             v0, v1, u0, u1 = max(0, v - 1), min(height - 1, v), max(0, u - 1), min(width - 1, u)
             who = owner[v0, u0]
             rough = owner[v0, u1] != who or owner[v1, u0] != who or owner[v1, u1] != who
@@ -21,12 +22,12 @@ def rough_corners(owner, colour, depth):
             depth[v, u] = 0.0 if rough else -1.0
 
 
-@njit(cache=True, nogil=True)
-def blend_corners(colour, corner, depth):
+@kernel()
+def blend_corners(colour, corner, depth, window):
     """Mixes each pixel's colour (H, W, 3), in place, with the colours of its corners that were looked at."""
-    height, width = colour.shape[:2]
-    for v in range(height):
-        for u in range(width):
+    first_u, stop_u, first_v, stop_v = window
+    for v in range(first_v, stop_v):
+        for u in range(first_u, stop_u):
             weight = 4.0
             r, g, b = (
                 4 * min(colour[v, u, 0], 6.0), 4 * min(colour[v, u, 1], 6.0), 4 * min(colour[v, u, 2], 6.0),

@@ -10,14 +10,15 @@ from numba import njit
 
 from cloudypoints_training.scenes.surfaces import fade, hash2, look_up
 
-TARMAC, COBBLES, SLABS, GRASS, GRAVEL, CONCRETE, PATCHES = range(7)
+TARMAC, COBBLES, SLABS, GRASS, GRAVEL, CONCRETE, PATCHES, WATER, SNOW = range(9)
 
 
 @dataclass(frozen=True)
 class Ground:
     """A road along x with constant curvature, an optional crossing road, pavements and yards. Metres.
 
-    The lateral coordinate of a point is its y minus the road's axis, positive to the left.
+    The lateral coordinate of a point is its y minus the road's axis, positive to the left. The road's surface
+    is z = rise x + bend x^2 / 2 + tilt y; pavements lie `kerb` above it and yards `drop` below it.
     """
 
     exists: float = 1.0
@@ -50,18 +51,42 @@ class Ground:
     reach: float = 250.0
     bays: float = 0.0  # length of marked parking bays along the edges, 0 = none
     seed: float = 0.0
+    rise: float = 0.0
+    bend: float = 0.0  # 1/m: a crest where negative, a dip where positive
+    tilt: float = 0.0
+    drop_left: float = 0.0
+    drop_right: float = 0.0
 
     def values(self) -> np.ndarray:
-        """(30,) float64 for the kernels."""
+        """(35,) float64 for the kernels."""
         return np.array(astuple(self), dtype=np.float64)
+
+    @property
+    def flat(self) -> bool:
+        """Whether the road is level."""
+        return self.rise == 0 and self.bend == 0 and self.tilt == 0
+
+    def height(self, x: float, y: float) -> float:
+        """The road's surface, carried on beyond its edges."""
+        return self.rise * x + 0.5 * self.bend * x * x + self.tilt * y
+
+    def upright(self, x: float) -> np.ndarray:
+        """(3, 3) rotation that turns the vertical into the road's normal at x."""
+        slope, cross = self.rise + self.bend * x, self.tilt
+        size, wide = math.sqrt(1 + slope * slope + cross * cross), math.sqrt(1 + slope * slope)
+        # Ahead lies in the plane of x and z, left is at right angles to it and to the normal.
+        ahead = (1 / wide, 0.0, slope / wide)
+        left = (-slope * cross / (size * wide), wide / size, cross / (size * wide))
+        up = (-slope / size, -cross / size, 1 / size)
+        return np.array([ahead, left, up]).T
 
 
 (
     _EXISTS, _CURVE, _LEFT, _RIGHT, _KERB, _WALK_L, _WALK_R, _CROSS_X, _CROSS_H, _LANE, _STYLE, _DASH, _GAP,
     _EDGES,
     _ZEBRA, _WET, _ROAD_KIND, _ROAD, _WARM, _WALK_KIND, _WR, _WG, _WB, _YARD_KIND, _YR, _YG, _YB, _REACH,
-    _BAYS, _SEED,
-) = range(30)  # fmt: skip
+    _BAYS, _SEED, _RISE, _BEND, _TILT, _DROP_L, _DROP_R,
+) = range(35)  # fmt: skip
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -79,9 +104,84 @@ def on_road(g, x, y):
 
 
 @njit(cache=True, nogil=True)
+def _level(g, x, y):
+    """How far the ground lies above the road's surface at a place: a pavement's kerb, or a yard below."""
+    d = lateral(g, x, y)
+    if (-g[_RIGHT] < d < g[_LEFT]) or abs(x - g[_CROSS_X]) < g[_CROSS_H]:
+        return 0.0
+    if d > 0 and g[_DROP_L] > 0 and d > g[_LEFT] + g[_WALK_L]:
+        return -g[_DROP_L]
+    if d < 0 and g[_DROP_R] > 0 and -d > g[_RIGHT] + g[_WALK_R]:
+        return -g[_DROP_R]
+    return g[_KERB]
+
+
+@njit(cache=True, nogil=True)
+def _sink_to(g, level, ox, oy, oz, dx, dy, dz):
+    """Ray parameter where a ray from above first meets the road's surface moved up by `level`; inf: never."""
+    a = -0.5 * g[_BEND] * dx * dx
+    b = dz - g[_RISE] * dx - g[_BEND] * ox * dx - g[_TILT] * dy
+    c = oz - g[_RISE] * ox - 0.5 * g[_BEND] * ox * ox - g[_TILT] * oy - level
+    if c <= 0:
+        return 0.0
+    root = b * b - 4 * a * c
+    if root < 0:
+        return math.inf
+    # The form that does not cancel: the surface is nearly a plane, a is small.
+    q = -0.5 * (b + math.sqrt(root)) if b >= 0 else -0.5 * (b - math.sqrt(root))
+    first = c / q if q != 0 else math.inf
+    second = q / a if abs(a) > 1e-14 else math.inf
+    if first <= 0:
+        first = math.inf
+    if second <= 0:
+        second = math.inf
+    return min(first, second)
+
+
+@njit(cache=True, nogil=True)
+def _meet_relief(g, ox, oy, oz, dx, dy, dz):
+    """meet_ground where the road is not level or yards lie below it."""
+    reach = g[_REACH] / max(1e-9, math.sqrt(dx * dx + dy * dy))
+    below = -max(g[_DROP_L], g[_DROP_R])
+    start = _sink_to(g, g[_KERB], ox, oy, oz, dx, dy, dz)
+    if start > reach:
+        return math.inf, 0
+    if _level(g, ox + start * dx, oy + start * dy) >= g[_KERB]:
+        return start, 0
+    level = 0.0
+    for _ in range(3):
+        end = min(reach, _sink_to(g, level, ox, oy, oz, dx, dy, dz))
+        # The first place between two levels where the ground stands higher than the ray: a vertical face.
+        steps = 1 if level == 0.0 else 12
+        before = start
+        for k in range(1, steps + 1):
+            t = start + (end - start) * k / steps
+            if _level(g, ox + t * dx, oy + t * dy) > level:
+                for _ in range(20):
+                    middle = 0.5 * (before + t)
+                    if _level(g, ox + middle * dx, oy + middle * dy) > level:
+                        t = middle
+                    else:
+                        before = middle
+                return t, 1
+            before = t
+        if end >= reach:
+            return math.inf, 0
+        if _level(g, ox + end * dx, oy + end * dy) >= level:
+            return end, 0
+        start = end
+        level = -min(g[_DROP_L], g[_DROP_R]) if level == 0.0 and min(g[_DROP_L], g[_DROP_R]) > 0 else below
+    return math.inf, 0
+
+
+@njit(cache=True, nogil=True)
 def meet_ground(g, ox, oy, oz, dx, dy, dz):
     """Ray parameter where a ray meets the ground (inf: never) and 1 if that is the face of a kerb."""
-    if g[_EXISTS] < 0.5 or dz > -1e-7:
+    if g[_EXISTS] < 0.5:
+        return math.inf, 0
+    if g[_RISE] != 0.0 or g[_BEND] != 0.0 or g[_TILT] != 0.0 or g[_DROP_L] > 0.0 or g[_DROP_R] > 0.0:
+        return _meet_relief(g, ox, oy, oz, dx, dy, dz)
+    if dz > -1e-7:
         return math.inf, 0
     low = -oz / dz
     if g[_KERB] <= 0.0 or oz <= g[_KERB]:
@@ -132,6 +232,13 @@ def _material(kind, r, gr, b, x, y, foot, maps, seed):
         r = r * (0.7 + 0.8 * wide)
     elif kind == 4:
         shade = 0.55 + 0.4 * wide + 0.9 * (fine - 0.5) + 0.2
+    elif kind == 7:  # water: streaks of waves
+        wave = look_up(maps, 0, x * 14 + seed * 31, y * 60)
+        shade = 0.7 + 0.6 * (wave - 0.5) * fade(0.4, foot) + 0.3 * wide
+    elif kind == 8:  # snow, trodden in places
+        shade = 0.9 + 0.2 * (wide - 0.5) + 0.1 * (fine - 0.5)
+        if look_up(maps, 2, x * 9, y * 9 + seed * 50) < 0.2:
+            shade *= 0.8
     else:
         cell = hash2(math.floor(x / 1.1), math.floor(y / 0.8), seed)
         r, gr, b = r * (0.4 + cell), gr * (0.4 + (cell * 7) % 1.0), b * (0.4 + (cell * 13) % 1.0)
@@ -161,6 +268,8 @@ def ground_colour(g, x, y, kerb_face, foot, maps):
             r, gr, b = _material(int(g[_WALK_KIND]), g[_WR], g[_WG], g[_WB], x, d, foot, maps, seed)
         else:
             r, gr, b = _material(int(g[_YARD_KIND]), g[_YR], g[_YG], g[_YB], x, d, foot, maps, seed)
+            if g[_YARD_KIND] == 7:
+                return r, gr, b, 0.9
         return r, gr, b, 0.3 * g[_WET]
     road = g[_ROAD]
     r, gr, b = _material(int(g[_ROAD_KIND]), road * (1 + g[_WARM]), road, road * (1 - g[_WARM]), x, d, foot, maps, seed)

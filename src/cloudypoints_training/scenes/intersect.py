@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
 from cloudypoints_training.scenes import primitives as p
+from cloudypoints_training.scenes.kernel import kernel
 from cloudypoints_training.scenes.surfaces import leaves_solid
 
 # Faster arithmetic that leaves infinities alone: they mean "no hit" here.
@@ -15,7 +14,7 @@ _SHAPE, _C, _R, _H, _S, _HOLES, _SEED = p.SHAPE, p.CENTRE, p.ROTATION, p.HALF, p
 _PARAM = p.PARAM
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _cut_plane(nx, ny, nz, offset, ox, oy, oz, dx, dy, dz, face, enter, leave, entered):
     """Narrows a ray's interval by the half space n.x <= offset."""
     along = nx * dx + ny * dy + nz * dz
@@ -33,7 +32,7 @@ def _cut_plane(nx, ny, nz, offset, ox, oy, oz, dx, dy, dz, face, enter, leave, e
     return enter, leave, entered
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@kernel(fastmath=FAST)
 def hit(row, ox, oy, oz, dx, dy, dz):
     """Entry and exit parameter of a local ray and the face entered; (inf, inf, -1) for a miss."""
     shape = int(row[_SHAPE])
@@ -109,7 +108,7 @@ def hit(row, ox, oy, oz, dx, dy, dz):
     return enter, leave, face
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def to_local(row, x, y, z):
     """Turns a world direction into the primitive's frame."""
     return (
@@ -119,7 +118,7 @@ def to_local(row, x, y, z):
     )
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@kernel(fastmath=FAST)
 def _is_bar(row, lx, ly, lz):
     """Whether a railing stops a ray at a local point of its hull: p4 is the pitch, p5 the share of bar."""
     hx, hy, hz = row[_H], row[_H + 1], row[_H + 2]
@@ -128,7 +127,7 @@ def _is_bar(row, lx, ly, lz):
     return rail or (along / row[_PARAM + 4]) % 1.0 < row[_PARAM + 5]
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@kernel(fastmath=FAST)
 def first_hit(row, ox, oy, oz, dx, dy, dz, minimum, maps):
     """Ray parameter of the first solid point beyond `minimum`, or inf."""
     enter, leave, _ = hit(row, ox, oy, oz, dx, dy, dz)
@@ -153,7 +152,7 @@ def first_hit(row, ox, oy, oz, dx, dy, dz, minimum, maps):
     return math.inf
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def corners_of(row, out):
     """World positions of a primitive's eight corners, (8, 3)."""
     hx, hy, hz = row[_H], row[_H + 1], row[_H + 2]

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+WEATHERS = {
+    "clear": 0.24, "hard": 0.12, "hazy": 0.11, "overcast": 0.19, "low": 0.08, "glare": 0.05, "wet": 0.07, "fog": 0.04,
+    "dusk": 0.04, "night": 0.06,
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Light:
@@ -21,6 +26,13 @@ class Light:
         """Unit vector towards the sun, (3,)."""
         return self.values[0:3]
 
+    def inside(self) -> Light:
+        """The same daylight seen from a tunnel: little of it reaches the walls."""
+        values = self.values.copy()
+        values[3:6] = 0.0
+        values[20] = 0.04
+        return Light(values, 0.0, True)
+
     @property
     def sunny(self) -> bool:
         """Whether anything casts a hard shadow."""
@@ -28,13 +40,8 @@ class Light:
 
 
 def choose_light(rng: np.random.Generator, weather: str | None = None) -> Light:
-    """Draws a light: clear, hazy, overcast, low (sun near the horizon), wet, fog, dusk or night."""
-    weather = weather or str(
-        rng.choice(
-            ["clear", "hazy", "overcast", "low", "wet", "fog", "dusk", "night"],
-            p=[0.34, 0.14, 0.2, 0.1, 0.08, 0.04, 0.04, 0.06],
-        )
-    )
+    """Draws a light: see WEATHERS; `low` has the sun near the horizon, `hard` black shadows, `glare` both."""
+    weather = weather or str(rng.choice(list(WEATHERS), p=list(WEATHERS.values())))
     azimuth = rng.uniform(0, 2 * math.pi)
     height = math.radians(rng.uniform(25, 65))
     sun, sky, horizon = (
@@ -67,6 +74,16 @@ def choose_light(rng: np.random.Generator, weather: str | None = None) -> Light:
         sun = np.array([1.0, 0.72, 0.42]) * rng.uniform(1.5, 3.0)
         horizon = (1.2, 0.95, 0.7)
         ambient = 0.7
+    elif weather == "hard":
+        sun = sun * rng.uniform(1.2, 2.0)
+        ambient, clouds = rng.uniform(0.15, 0.45), rng.uniform(0.0, 0.4)
+        sky = (0.12, 0.25, 0.65)
+    elif weather == "glare":
+        height = math.radians(rng.uniform(4, 14))
+        sun = np.array([1.0, 0.8, 0.55]) * rng.uniform(3.0, 7.0)
+        horizon = (2.0, 1.7, 1.3)
+        ambient, fog = rng.uniform(0.25, 0.6), rng.uniform(0.001, 0.006)
+        wet = rng.uniform(0.3, 1.0) if rng.random() < 0.4 else 0.0
     elif weather in ("overcast", "wet", "fog"):
         sun = np.zeros(3)
         level = rng.uniform(0.8, 1.3)

@@ -138,6 +138,10 @@ class Parts:
         """Adds primitives of another frame, turned by `yaw` and moved to (x, y, z)."""
         self._blocks.append(moved(rows, x, y, yaw, z))
 
+    def extend(self, rows: np.ndarray) -> None:
+        """Adds primitives of this frame."""
+        self._blocks.append(rows)
+
     def rows(self) -> np.ndarray:
         """(N, COLUMNS) float64."""
         blocks = list(self._blocks)
@@ -157,6 +161,15 @@ def moved(rows: np.ndarray, x: float, y: float, yaw: float, z: float = 0.0) -> n
     out = rows.copy()
     turn = np.array(about_z(yaw)).reshape(3, 3)
     out[:, CENTRE : CENTRE + 3] = rows[:, CENTRE : CENTRE + 3] @ turn.T + (x, y, z)
+    local = rows[:, ROTATION : ROTATION + 9].reshape(-1, 3, 3)
+    out[:, ROTATION : ROTATION + 9] = (turn @ local).reshape(-1, 9)
+    return out
+
+
+def turned(rows: np.ndarray, turn: np.ndarray, place: tuple[float, float, float]) -> np.ndarray:
+    """Copies primitives (N, COLUMNS), turned by any rotation (3, 3) and then moved."""
+    out = rows.copy()
+    out[:, CENTRE : CENTRE + 3] = rows[:, CENTRE : CENTRE + 3] @ turn.T + place
     local = rows[:, ROTATION : ROTATION + 9].reshape(-1, 3, 3)
     out[:, ROTATION : ROTATION + 9] = (turn @ local).reshape(-1, 9)
     return out

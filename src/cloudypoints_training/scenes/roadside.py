@@ -8,12 +8,18 @@ import numpy as np
 
 from cloudypoints_training.scenes import buildings, furniture, nature
 from cloudypoints_training.scenes import primitives as p
-from cloudypoints_training.scenes.lorries import any_vehicle
+from cloudypoints_training.scenes.elsewhere import ALL_PIECES
+from cloudypoints_training.scenes.fleet import meet
 from cloudypoints_training.scenes.people import person
 from cloudypoints_training.scenes.plans import Plan
 from cloudypoints_training.scenes.primitives import Paint
+from cloudypoints_training.scenes.sides import Side
 from cloudypoints_training.scenes.town import Town
 
+FALLING = ("dam", "quay")
+"""Sides whose ground lies below the road."""
+UPRIGHT = ("fronts", "terraces", "mixed", "silos", "crane", "chalet")
+"""Pieces that stand upright on a slope instead of lying along it."""
 _MAKERS = {
     "blocks": lambda rng, length: buildings.block(rng, length),
     "oldtown": lambda rng, length: buildings.block(rng, length, pastel=True, tall=0.6),
@@ -29,7 +35,9 @@ def parked_row(rng: np.random.Generator, town: Town, plan: Plan, side: int, edge
     turn = 0.0 if side * hand < 0 else math.pi
     while s < plan.reach * 0.7:
         if rng.random() < plan.parked and town.seen(s + 2.5, side * edge, 5.0):
-            vehicle = any_vehicle(rng, (0.8, 0.13, 0.03, 0.0, 0.04))
+            vehicle = town.one_of(
+                rng, "parked", lambda: meet(rng, plan.fleet, (0.8, 0.13, 0.03, 0.0, 0.04)), s, side * edge
+            )
             middle = s + vehicle.length / 2
             d = side * (edge - 0.15 - vehicle.width / 2)
             if abs(middle - town.ground.crossing_x) > town.ground.crossing_half + 5 and town.free(middle, d, 1.2):
@@ -56,23 +64,29 @@ def pavement(rng: np.random.Generator, town: Town, plan: Plan, side: int) -> Non
             town.put(furniture.lamp_post(rng, town.light.dark), s, side * (edge + 0.5), face, z)
             if town.light.dark:
                 town.light_lamp(s, side * (edge - 1.0), 6.5, (14.0, 10.0, 5.5))
-    for share, maker, offset in (
-        (plan.trees, lambda: nature.tree(rng), (0.8, max(1.0, walk))),
-        (plan.things, lambda: furniture.small_thing(rng), (0.5, max(0.7, walk - 0.3))),
-        (0.25 * plan.things, lambda: furniture.sign(rng), (0.4, 0.9)),
-        (0.07 * plan.things, lambda: furniture.bus_stop(rng), (0.8, 1.2)),
+    for share, kind, maker, offset in (
+        (plan.trees, "tree", lambda: plan.tree(rng), (0.8, max(1.0, min(walk, 8.0)))),
+        (plan.things, "thing", lambda: furniture.small_thing(rng), (0.5, max(0.7, min(walk, 8.0) - 0.3))),
+        (0.25 * plan.things, "sign", lambda: furniture.sign(rng), (0.4, 0.9)),
+        (0.07 * plan.things, "stop", lambda: furniture.bus_stop(rng), (0.8, 1.2)),
     ):
         for _ in range(rng.poisson(share * plan.reach / 10 * rng.uniform(0.3, 1.2))):
             s, d = rng.uniform(-25, plan.reach * 0.8), edge + rng.uniform(*offset)
             if clear(s) and town.seen(s, side * d, 4):
-                town.put(maker(), s, side * d, face + (math.pi if rng.random() < 0.3 else 0), z)
+                town.put(
+                    town.one_of(rng, kind, maker, s, side * d),
+                    s,
+                    side * d,
+                    face + (math.pi if rng.random() < 0.3 else 0),
+                    z,
+                )
     for _ in range(rng.poisson(plan.people * plan.reach * 0.6 / 10)):
-        s, d = rng.uniform(-15, plan.reach * 0.6), edge + rng.uniform(0.3, max(0.6, walk - 0.3))
+        s, d = rng.uniform(-15, plan.reach * 0.6), edge + rng.uniform(0.3, max(0.6, min(walk, 8.0) - 0.3))
         if rng.random() < 0.08:
             d = rng.uniform(0.3, 1) * edge  # somebody crosses the road
         if town.seen(s, side * d, 1) and math.hypot(s, side * d - town.eye_d) > 2.0 and town.free(s, side * d, 0.0):
             town.put(
-                person(rng),
+                town.one_of(rng, "person", lambda: person(rng), s, side * d),
                 s,
                 side * d,
                 rng.choice([0, math.pi]) + rng.normal(0, 0.5),
@@ -88,12 +102,16 @@ def pavement(rng: np.random.Generator, town: Town, plan: Plan, side: int) -> Non
         )
 
 
-def frontage(rng: np.random.Generator, town: Town, plan: Plan, side: int) -> None:
-    """Buildings, gardens, banks or woods along one side."""
+def frontage(
+    rng: np.random.Generator, town: Town, plan: Plan, side: int, kind: str | None = None, shared: Side | None = None
+) -> None:
+    """Buildings, gardens, banks or woods along one side; `kind` is what it begins with."""
     ground = town.ground
     edge = (ground.left + ground.walk_left) if side > 0 else (ground.right + ground.walk_right)
     face = 0.0 if side > 0 else math.pi
-    kind = str(rng.choice(plan.sides))
+    kind = kind or str(rng.choice(plan.sides))
+    falls = shared is not None and shared.drop > 0
+    others = [other for other in plan.sides if other not in FALLING]
     s = -50.0
     setback = float(rng.choice([0.0, rng.uniform(0, 8)])) if kind in ("blocks", "halls") else 0.0
     grass = Paint(p.NOISE, (0.07, 0.12, 0.035), (0.16, 0.19, 0.07), (rng.uniform(0.02, 0.08), 1.0, 1.0))
@@ -101,8 +119,8 @@ def frontage(rng: np.random.Generator, town: Town, plan: Plan, side: int) -> Non
     wood_off = rng.uniform(3, 60)
     fence_kind = rng.integers(1 << 30)
     while s < plan.reach:
-        if rng.random() < 0.03:
-            kind = str(rng.choice(plan.sides))
+        if rng.random() < 0.03 and not falls:
+            kind = str(rng.choice(others))
         length = rng.uniform(9, 26) if kind in ("blocks", "oldtown", "halls") else rng.uniform(9, 15)
         middle = s + length / 2
         s += length
@@ -110,18 +128,31 @@ def frontage(rng: np.random.Generator, town: Town, plan: Plan, side: int) -> Non
         if near_crossing or not town.seen(middle, side * (edge + 5), 0.6 * length + 8):
             continue
         d = side * (edge + setback)
-        if kind in _MAKERS:
+        if kind in ALL_PIECES and shared is not None:
+            rows, piece = town.one_of(
+                rng,
+                f"{side} {kind}",
+                lambda k=kind, long=length: (ALL_PIECES[k](rng, long, shared), long),
+                middle,
+                side * edge,
+            )
+            s += piece - length
+            middle += (piece - length) / 2
+            town.put(rows, middle, side * edge, face, ground.kerb, lie=kind not in UPRIGHT, sink=piece / 2)
+        elif kind in _MAKERS:
             rows = _MAKERS[kind](rng, length)
             irregular = rng.normal(0, 0.8) if rng.random() < 0.4 else 0.0
-            town.put(rows, middle, d + side * abs(irregular), face, ground.kerb)
+            town.put(rows, middle, d + side * abs(irregular), face, ground.kerb, sink=length / 2)
             if rng.random() < 0.15:
                 s += rng.uniform(3, 14)
         elif kind == "houses":
             garden = rng.uniform(3, 8)
-            town.put(buildings.house(rng), middle, side * (edge + garden), face + rng.normal(0, 0.03), ground.kerb)
+            town.put(
+                buildings.house(rng), middle, side * (edge + garden), face + rng.normal(0, 0.03), ground.kerb, sink=5.0
+            )
             if rng.random() < 0.7:
                 border = nature.hedge(rng, length - 3) if rng.random() < 0.4 else furniture.fence(rng, length - 3)
-                town.put(border, middle - 1, side * (edge + 0.3), face, ground.kerb)
+                town.put(border, middle - 1, side * (edge + 0.3), face, ground.kerb, lie=True)
             for _ in range(rng.poisson(1.2)):
                 plant = nature.tree(rng) if rng.random() < 0.5 else nature.bush(rng)
                 town.put(
@@ -133,11 +164,11 @@ def frontage(rng: np.random.Generator, town: Town, plan: Plan, side: int) -> Non
                 )
             s += rng.uniform(1, 5)
         elif kind == "hedge":
-            town.put(nature.hedge(rng, length), middle, side * (edge + 0.7), face, ground.kerb)
+            town.put(nature.hedge(rng, length), middle, side * (edge + 0.7), face, ground.kerb, lie=True)
             if rng.random() < 0.4:
                 town.put(nature.tree(rng), middle, side * (edge + rng.uniform(2, 9)), 0, ground.kerb)
         elif kind == "bank":
-            town.put(furniture.bank(rng, length + 0.6, high, grass), middle, side * (edge + 0.5), face, 0)
+            town.put(furniture.bank(rng, length + 0.6, high, grass), middle, side * (edge + 0.5), face, 0, lie=True)
             for _ in range(rng.poisson(0.8)):
                 plant = nature.bush(rng) if rng.random() < 0.6 else nature.tree(rng)
                 town.put(
@@ -156,6 +187,7 @@ def frontage(rng: np.random.Generator, town: Town, plan: Plan, side: int) -> Non
                 side * (edge + 0.2),
                 face,
                 ground.kerb,
+                lie=True,
             )
             if rng.random() < 0.6:
                 town.put(nature.tree(rng), middle, side * (edge + rng.uniform(1.5, 12)), 0, ground.kerb)
@@ -174,6 +206,7 @@ def frontage(rng: np.random.Generator, town: Town, plan: Plan, side: int) -> Non
                 side * (edge + 0.3),
                 face,
                 0,
+                lie=True,
             )
             if rng.random() < 0.5:
                 town.put(nature.tree(rng), middle, side * (edge + rng.uniform(2, 6)), 0, 0)
@@ -191,7 +224,7 @@ def frontage(rng: np.random.Generator, town: Town, plan: Plan, side: int) -> Non
                     (12.2, 2.44, 2.59),
                     _recoloured(rng, colour),
                 )
-            town.put(stack.rows(), middle, side * (edge + rng.uniform(0, 6)), face, 0)
+            town.put(stack.rows(), middle, side * (edge + rng.uniform(0, 6)), face, 0, lie=True)
         elif kind == "fence":
             town.put(
                 furniture.fence(np.random.default_rng(fence_kind), length),
@@ -199,13 +232,14 @@ def frontage(rng: np.random.Generator, town: Town, plan: Plan, side: int) -> Non
                 side * (edge + 0.2),
                 face,
                 0,
+                lie=True,
             )
         else:  # an open verge: grass, single trees, a fence far off, woods behind
             for _ in range(rng.poisson(0.7)):
                 plant = nature.bush(rng) if rng.random() < 0.5 else nature.tree(rng)
                 town.put(plant, middle, side * (edge + rng.uniform(1, 30)), 0, 0)
             if rng.random() < 0.25:
-                town.put(furniture.barrier(rng, length, 1), middle, side * (edge + 0.3), face, 0)
+                town.put(furniture.barrier(rng, length, 1), middle, side * (edge + 0.3), face, 0, lie=True)
             town.put(nature.tree_line(rng, length), middle, side * (edge + wood_off + 20), face, 0)
 
 

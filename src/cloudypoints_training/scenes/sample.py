@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
-import cv2
 import numpy as np
 
 from cloudypoints_training.sample import Sample
-from cloudypoints_training.scenes import primitives as p
 from cloudypoints_training.scenes.edges import blend_corners, rough_corners
-from cloudypoints_training.scenes.render import cast, shade
+from cloudypoints_training.scenes.render import cast
 from cloudypoints_training.scenes.scene import Scene, View
 from cloudypoints_training.scenes.sensor import expose
+from cloudypoints_training.scenes.shading import shade
 from cloudypoints_training.scenes.shadows import cast_shadow_map
+from cloudypoints_training.scenes.shot import Seen, Shot, compose
 from cloudypoints_training.scenes.styles import HELD_OUT_STYLES, STYLES, build_scene, pick_style
 from cloudypoints_training.scenes.surfaces import NOISE_MAPS
 
-__all__ = ["HELD_OUT_STYLES", "STYLES", "Sample", "draw", "take_picture"]
-
-_NEAR_SPAN, _FAR_SPAN = 28.0, 130.0
-_SHADOW_SIZE = 384
-_SOIL_SIZE = 320
+__all__ = ["HELD_OUT_STYLES", "STYLES", "Sample", "draw", "draw_each", "draw_many", "plan", "take", "take_picture"]
 
 
 def draw(seed: int, width: int, height: int, style: str | None = None) -> Sample:
@@ -29,6 +28,69 @@ def draw(seed: int, width: int, height: int, style: str | None = None) -> Sample
 
     `style` is one of STYLES or HELD_OUT_STYLES; None lets the seed choose among STYLES.
     """
+    return take(plan(seed, width, height, style))
+
+
+def draw_many(
+    seeds: Iterable[int], width: int, height: int, style: str | None = None, device: str = "cpu", workers: int = 0
+) -> list[Sample]:
+    """`draw` for each seed; see `draw_each`."""
+    return list(draw_each(seeds, width, height, style, device, workers))
+
+
+def draw_each(
+    seeds: Iterable[int], width: int, height: int, style: str | None = None, device: str = "cpu", workers: int = 0
+) -> Iterator[Sample]:
+    """`draw` for each seed, in order.
+
+    `device`: "cpu", or "cuda" to render on an NVIDIA GPU what the CPU has planned. `workers` processes draw, or plan
+    for the GPU, a few scenes ahead; with 0 this process does it all.
+    """
+    from torch.utils.data import DataLoader
+
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"device is {device!r}; expected cpu or cuda")
+    finish: Callable[[Any], Sample] = _as_it_is if device == "cpu" else _gpu_renderer()
+    start = partial(draw if device == "cpu" else plan, width=width, height=height, style=style)
+    jobs = DataLoader(
+        _Jobs(tuple(seeds), start),
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        multiprocessing_context="spawn" if workers else None,
+    )
+    yield from map(finish, jobs)
+
+
+@dataclass(frozen=True)
+class _Jobs:
+    """What a DataLoader's workers do for each seed."""
+
+    seeds: tuple[int, ...]
+    start: Callable[[int], Any]
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.start(self.seeds[index])
+
+
+def _as_it_is(sample: Sample) -> Sample:
+    return sample
+
+
+def _gpu_renderer() -> Callable[[Shot], Sample]:
+    from cloudypoints_training.scenes.gpu_device import find_device
+
+    device = find_device()
+    from cloudypoints_training.scenes import gpu
+
+    return partial(gpu.take, device=device)
+
+
+def plan(seed: int, width: int, height: int, style: str | None = None) -> Shot:
+    """The shot of `draw` before any ray is cast: for a renderer in another process or on a GPU."""
     known = STYLES + HELD_OUT_STYLES
     if style is not None and style not in known:
         raise ValueError(f"style is {style!r}; expected one of {', '.join(known)}")
@@ -36,110 +98,56 @@ def draw(seed: int, width: int, height: int, style: str | None = None) -> Sample
     chosen = pick_style(rng) if style is None else style
     scene, view = build_scene(rng, chosen, width, height)
     smooth = bool(rng.random() < 0.5)
-    return take_picture(scene, view, np.random.default_rng([seed, 78]), smooth=smooth)
+    shot = compose(scene, view, np.random.default_rng([seed, 78]), smooth=smooth)
+    return replace(shot, name=f"{chosen}_{seed:06}", source=chosen)
 
 
 def take_picture(
     scene: Scene, view: View, rng: np.random.Generator, smooth: bool = True, plain: bool = False
 ) -> Sample:
     """Renders a scene from a view. `smooth` takes a second ray per pixel for the colour of edges."""
-    camera = view.camera
-    rows = _sorted_by_distance(scene.rows, view.eye, 1.2 * scene.ground.reach)
-    visible = _in_sight(rows, view)
-    ground = scene.ground.values()
-    shadow = _shadows(rows, scene, view)
-    soil = _soil(scene, view)
-    arguments = (scene.light.values, *shadow, soil, scene.lamps, NOISE_MAPS)
-    lens = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
+    return take(compose(scene, view, rng, smooth, plain))
 
-    def look(depth: np.ndarray, shift: float) -> tuple[np.ndarray, np.ndarray]:
-        high, wide = depth.shape
+
+def take(shot: Shot) -> Sample:
+    """Renders a shot on the CPU."""
+    width, height = shot.camera.width, shot.camera.height
+    near, far = (_shadow_map(shot, k) for k in range(2))
+
+    def look(seen: Seen, lens: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        window = (0, depth.shape[1], 0, depth.shape[0])
         owner = np.empty(depth.shape, np.int32)
-        colour = np.empty((high, wide, 3), np.float32)
-        moved = lens + np.array([0.0, 0.0, shift, shift])
-        cast(visible, ground, view.eye, view.axes, moved, wide, high, NOISE_MAPS, depth, owner)
-        shade(visible, ground, view.eye, view.axes, moved, depth, owner, *arguments, colour)
+        colour = np.empty((*depth.shape, 3), np.float32)
+        cast(shot.rows, *seen, shot.ground, shot.eye, shot.axes, lens, NOISE_MAPS, window, depth, owner)
+        shade(
+            shot.rows, shot.ground, shot.eye, shot.axes, lens, depth, owner, shot.light, shot.shadows.frame, near, far,
+            shot.soil, shot.lamps, NOISE_MAPS, window, colour,
+        )  # fmt: skip
         return owner, colour
 
-    depth = np.zeros((camera.height, camera.width))
-    owner, colour = look(depth, 0.0)
-    if smooth:
+    depth = np.zeros((height, width))
+    owner, colour = look(shot.centres, shot.lens, depth)
+    if shot.corners is not None:
         # A second grid through the pixels' corners, looked at along edges only: an edge pixel becomes half
         # its centre, half its four corners. Depth stays that of the centre.
-        corner_depth = np.empty((camera.height + 1, camera.width + 1))
-        rough_corners(owner, colour, corner_depth)
-        _, corner = look(corner_depth, 0.5)
-        blend_corners(colour, corner, corner_depth)
+        corner_depth = np.empty((height + 1, width + 1))
+        rough_corners(owner, colour, (0, width + 1, 0, height + 1), corner_depth)
+        _, corner = look(shot.corners, shot.corner_lens, corner_depth)
+        blend_corners(colour, corner, corner_depth, (0, width, 0, height))
     truth = depth.astype(np.float32)
-    if view.hood is not None:
-        mask = view.hood.mask(camera.width, camera.height)
-        view.hood.paint(colour, mask)
+    if shot.hood is not None:
+        mask = shot.hood.mask(width, height)
+        shot.hood.paint(colour, mask)
         truth[mask] = np.nan
-    return Sample(expose(colour, rng, plain), truth, camera)
+    return Sample(expose(colour, shot.exposure), truth, shot.camera, shot.name, shot.source)
 
 
-def _sorted_by_distance(rows: np.ndarray, eye: np.ndarray, reach: float) -> np.ndarray:
-    """The primitives nearer than `reach`, nearest first, so that most of what is hidden is never tested."""
-    offset = rows[:, p.CENTRE : p.CENTRE + 3] - eye
-    size = np.linalg.norm(rows[:, p.HALF : p.HALF + 3], axis=1)
-    distance = np.linalg.norm(offset, axis=1) - 0.5 * size
-    order = np.argsort(distance, kind="stable")
-    return np.ascontiguousarray(rows[order[distance[order] < reach]])
-
-
-def _in_sight(rows: np.ndarray, view: View) -> np.ndarray:
-    """The primitives that may reach into the picture."""
-    camera = view.camera
-    seen = (rows[:, p.CENTRE : p.CENTRE + 3] - view.eye) @ view.axes
-    slope = np.abs(rows[:, p.SLOPE : p.SLOPE + 4]).max(axis=1) * 2 * rows[:, p.HALF + 2]
-    radius = np.linalg.norm(rows[:, p.HALF : p.HALF + 3], axis=1) + slope
-    keep = seen[:, 2] > -radius
-    for low, high, axis, focal in (
-        (-camera.cx, camera.width - camera.cx, 0, camera.fx),
-        (-camera.cy, camera.height - camera.cy, 1, camera.fy),
-    ):
-        # The distance of the centre from each side plane of the view.
-        keep &= (low / focal * seen[:, 2] - seen[:, axis]) / math.hypot(1, low / focal) < radius
-        keep &= (seen[:, axis] - high / focal * seen[:, 2]) / math.hypot(1, high / focal) < radius
-    return np.ascontiguousarray(rows[keep])
-
-
-def _shadows(rows: np.ndarray, scene: Scene, view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The frame (5, 3) of two shadow maps, near and far, and the maps."""
-    frame = np.zeros((5, 3))
-    # About as fine as the picture can show.
-    size = int(np.clip(view.camera.width * 3 // 4, 192, 2 * _SHADOW_SIZE))
-    near = np.full((size, size), np.inf, np.float32)
-    far = np.full((size * 2 // 3, size * 2 // 3), np.inf, np.float32)
-    sun = scene.light.sun
-    ahead = view.axes[:, 2] * (1, 1, 0)
-    ahead = ahead / max(1e-6, float(np.linalg.norm(ahead)))
-    frame[0] = view.eye * (1, 1, 0) + ahead * (0.42 * _NEAR_SPAN)
-    frame[1] = view.eye * (1, 1, 0) + ahead * (0.42 * _FAR_SPAN)
-    across = np.array([-sun[1], sun[0], 0.0])
-    frame[2] = across / max(1e-6, math.hypot(sun[0], sun[1]))
-    frame[3] = np.cross(sun, frame[2])
-    frame[4, :2] = _NEAR_SPAN, _FAR_SPAN
-    for k, span in enumerate((_NEAR_SPAN, _FAR_SPAN)):
-        texel = span / (near, far)[k].shape[0]
-        # Whole texels, so that shadows do not crawl when the eye moves.
-        for axis in (2, 3):
-            place = float(frame[k] @ frame[axis]) / texel
-            frame[k] += (round(place) - place) * texel * frame[axis]
-    if scene.light.sunny:
-        cast_shadow_map(rows, frame[0], _NEAR_SPAN, sun, frame[2], frame[3], size, NOISE_MAPS, near)
-        large = np.ascontiguousarray(rows[rows[:, p.HALF : p.HALF + 3].max(axis=1) > 0.5])
-        cast_shadow_map(large, frame[1], _FAR_SPAN, sun, frame[2], frame[3], far.shape[0], NOISE_MAPS, far)
-    return frame, near, far
-
-
-def _soil(scene: Scene, view: View) -> np.ndarray:
-    """How much sky the ground sees near footprints, (N, N) float32 in cells of 0.25 m around the eye."""
-    open_sky = np.ones((_SOIL_SIZE, _SOIL_SIZE), np.float32)
-    for x, y, yaw, length, width in scene.footprints:
-        dx, dy = (x - view.eye[0]) * 4 + _SOIL_SIZE / 2, (y - view.eye[1]) * 4 + _SOIL_SIZE / 2
-        if not (-30 < dx < _SOIL_SIZE + 30 and -30 < dy < _SOIL_SIZE + 30):
-            continue
-        box = cv2.boxPoints(((float(dx), float(dy)), (length * 4, width * 4), math.degrees(yaw)))
-        cv2.fillConvexPoly(open_sky, np.round(box).astype(np.int32), 0.08)
-    return cv2.GaussianBlur(open_sky, (0, 0), 1.3) if len(scene.footprints) else open_sky
+def _shadow_map(shot: Shot, k: int) -> np.ndarray:
+    """The near (0) or far (1) shadow map, (size, size) float32."""
+    size, frame = shot.shadows.sizes[k], shot.shadows.frame
+    height_map = np.empty((size, size), np.float32)
+    cast_shadow_map(
+        shot.rows, *shot.shadows.seen[k], frame[k], frame[4, k], shot.light[0:3], frame[2], frame[3], NOISE_MAPS,
+        (0, size, 0, size), height_map,
+    )  # fmt: skip
+    return height_map

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from cloudypoints_ros.camera import Camera
 from cloudypoints_training.scenes.ground import Ground
 from cloudypoints_training.scenes.lighting import Light
+from cloudypoints_training.scenes.primitives import CENTRE, HALF, HOLES, LEAVES, SOLID
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,21 @@ class Scene:
     light: Light
     lamps: np.ndarray = field(default_factory=lambda: np.zeros((0, 6)))
     footprints: np.ndarray = field(default_factory=lambda: np.zeros((0, 5)))
+
+
+def without_specks(scene: Scene, view: View, speck: float = 0.3, leaf: float = 7.0) -> Scene:
+    """The scene without what that view cannot show and would only take time, sizes in pixels.
+
+    Primitives narrower than `speck` go; foliage whose whole half size is under `leaf` has no holes any more.
+    """
+    half = np.sort(scene.rows[:, HALF : HALF + 3], axis=1)
+    away = np.linalg.norm(scene.rows[:, CENTRE : CENTRE + 3] - view.eye, axis=1) - half[:, 2]
+    # What is seen of a bar is about as wide as the second of its three sizes.
+    seen = 2 * half[:, 1] * view.camera.fx > speck * away
+    rows = scene.rows[seen]
+    small = (rows[:, HOLES] == LEAVES) & (half[seen, 2] * view.camera.fx < leaf * away[seen])
+    rows[small, HOLES] = SOLID
+    return replace(scene, rows=rows)
 
 
 @dataclass(frozen=True)
@@ -57,6 +73,13 @@ class View:
     eye: np.ndarray
     axes: np.ndarray
     hood: Hood | None = None
+
+
+def standing(view: View, ground: Ground) -> View:
+    """The same view from a vehicle that stands on a road which is not level."""
+    x, y, high = (float(v) for v in view.eye)
+    upright = ground.upright(x)
+    return replace(view, eye=np.array([x, y, ground.height(x, y)]) + high * upright[:, 2], axes=upright @ view.axes)
 
 
 def camera_axes(yaw: float, pitch: float, roll: float) -> np.ndarray:

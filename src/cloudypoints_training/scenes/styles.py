@@ -8,8 +8,8 @@ from cloudypoints_training.scenes import carpark, shapes, streets
 from cloudypoints_training.scenes.scene import Scene, View
 
 STYLES = ("city", "suburb", "rural", "highway", "jam", "carpark", "side", "close", "shapes", "shapes_ground")
-_WEIGHTS = np.array([0.13, 0.09, 0.07, 0.08, 0.12, 0.08, 0.1, 0.08, 0.1, 0.15])
-HELD_OUT_STYLES = ("oldtown", "industrial", "blobs")
+_WEIGHTS = np.array([0.12, 0.08, 0.08, 0.07, 0.12, 0.07, 0.13, 0.11, 0.09, 0.13])
+HELD_OUT_STYLES = ("oldtown", "industrial", "harbour", "alpine", "blobs")
 
 
 def pick_style(rng: np.random.Generator) -> str:

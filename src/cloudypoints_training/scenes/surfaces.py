@@ -199,7 +199,12 @@ def surface_at(row, lx, ly, lz, nx, ny, nz, footprint, maps, lit_windows):
         # Seats and dashboard: darker low down.
         if v < 0.45 * hz:
             shade *= 0.6
-        emission = 0.0
+        if p0 > 0:
+            # p0: how much is seen through the panes behind; p1: metres between seats; p2: where they begin.
+            away = abs((u / p1 + p2) % 1.0 - 0.5) * p1
+            high = v / max(2 * hz, 0.01)
+            if high > 0.14 and (away > 0.25 or high > 0.5) and (away > 0.12 or high > 0.78):
+                mix = p0 * (0.4 + 0.6 * look_up(maps, 0, u * 55 + seed * 180, v * 20 + seed * 44))
     elif kind == _WHEEL:
         radius = math.sqrt(lx * lx + ly * ly) / hx
         if abs(nz) > 0.7 and radius < 0.68:
@@ -244,10 +249,15 @@ def surface_at(row, lx, ly, lz, nx, ny, nz, footprint, maps, lit_windows):
             shade *= 0.6
         shade *= 0.8 + 0.4 * look_up(maps, 0, u * 14 + seed * 200, v * 30)
     elif kind == _FOLIAGE:
-        value = look_up(maps, 2, lx * 15 + seed * 300, ly * 15 + seed * 77)
-        value += look_up(maps, 2, ly * 15 + seed * 210, lz * 15 + seed * 31)
-        leaf = look_up(maps, 1, lx * 80 + seed * 77, ly * 80) + look_up(maps, 1, ly * 80, lz * 80 + seed * 9)
-        leaf += look_up(maps, 1, lz * 80, lx * 80)
+        if p0 > 0:
+            # p0: how fine; patterned in the plane that is seen, so that flat sides show no streaks.
+            value = 2 * look_up(maps, 2, u * 12 * p0 + seed * 300, v * 12 * p0 + seed * 77)
+            leaf = 3 * look_up(maps, 1, u * 60 * p0 + seed * 77, v * 60 * p0)
+        else:
+            value = look_up(maps, 2, lx * 15 + seed * 300, ly * 15 + seed * 77)
+            value += look_up(maps, 2, ly * 15 + seed * 210, lz * 15 + seed * 31)
+            leaf = look_up(maps, 1, lx * 80 + seed * 77, ly * 80) + look_up(maps, 1, ly * 80, lz * 80 + seed * 9)
+            leaf += look_up(maps, 1, lz * 80, lx * 80)
         mix = 0.5 + 1.1 * (value / 2 - 0.5) + 3.5 * (leaf / 3 - 0.5) * fade(0.06, footprint)
         mix = max(0.0, min(1.0, mix))
         shade = 0.25 + 1.2 * mix

