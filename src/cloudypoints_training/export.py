@@ -60,9 +60,10 @@ class Precision:
 
 PRECISIONS = {
     "float32": Precision(lambda graph: graph, 1e-3, 1e-4),
-    # 11 bits of a log depth of 3 are steps of 0.002, that is 0.2 % of the metres.
-    "half": Precision(half, 5e-2, 5e-3),
-    "small": Precision(stored_half, 5e-2, 5e-3),
+    # 11 bits of a log depth of 3 are steps of 0.002, that is 0.2 % of the metres; where an inverse depth comes near
+    # 0 the logarithm makes more of them.
+    "half": Precision(half, 1e-1, 5e-3),
+    "small": Precision(stored_half, 1e-1, 5e-3),
 }
 
 
@@ -143,12 +144,12 @@ def make_card(
     """The card of any network, with those of the outputs of `Output` that it has."""
     outputs = set(outputs)
     multiple = model.input.multiple
-    sizes = (fixed, fixed, fixed) if fixed else tuple(multiples(size, multiple) for size in SIZES)
+    least, preferred, most = (fixed or multiples(size, multiple) for size in SIZES)
     return ModelCard(
         name=name,
         input=ModelInput(
             tensor="image",
-            size=InputSize(*sizes, multiple=multiple),
+            size=InputSize(least, preferred, most, multiple),
             resize="letterbox",
             colour="rgb",
             scale=1.0,

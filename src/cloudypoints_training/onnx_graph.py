@@ -28,7 +28,7 @@ def to_onnx(
 
     size: the only (H, W) that it takes; none leaves both free. batch: N is free, else 1.
     """
-    axes = {} if size else {2: "height", 3: "width"}
+    axes: dict[int, str] = {} if size else {2: "height", 3: "width"}
     axes |= {0: "batch"} if batch else {}
     buffer = io.BytesIO()
     with warnings.catch_warnings():
@@ -153,7 +153,8 @@ def constant(model: onnx.ModelProto, name: str, producer: dict[str, onnx.NodePro
     )
     small = onnx.helper.make_model(part, opset_imports=model.opset_import)
     small.ir_version = model.ir_version
-    return np.asarray(ReferenceEvaluator(small).run(None, {})[0])
+    values: Any = ReferenceEvaluator(small).run(None, {})
+    return np.asarray(values[0])
 
 
 def drop_unused(graph: onnx.GraphProto) -> None:

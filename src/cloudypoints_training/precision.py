@@ -27,7 +27,8 @@ def half(model: onnx.ModelProto) -> onnx.ModelProto:
         )
     )
     converted.topological_sort()
-    return converted.model
+    result: onnx.ModelProto = converted.model
+    return result
 
 
 def stored_half(model: onnx.ModelProto) -> onnx.ModelProto:

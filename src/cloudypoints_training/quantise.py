@@ -1,4 +1,7 @@
-"""A graph in 8-bit integers for CPUs that multiply them fast (VNNI), and whether it is still the same network."""
+"""A graph in 8-bit integers for CPUs that multiply them fast (VNNI), and whether it is still the same network.
+
+On x86 without VNNI the sums of 8-bit products saturate: the scores are those of the machine that exports.
+"""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,15 @@ from transformers import AutoModelForDepthEstimation, BertConfig, BertModel
 from cloudypoints_ros.camera import Camera
 from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_ros.pipeline import Pipeline
+from cloudypoints_training.checkpoint import save
+from cloudypoints_training.cli import main
 from cloudypoints_training.export import export
 from cloudypoints_training.losses import total
 from cloudypoints_training.models import build, create
 from cloudypoints_training.models.huggingface import FARTHEST_M, HuggingFaceDepth, load
 from cloudypoints_training.onnx_graph import session
+from cloudypoints_training.settings import Settings
+from cloudypoints_training.state import start
 from cloudypoints_training.tensorrt import obstacles
 
 CASES = list(NETWORKS)
@@ -55,6 +60,9 @@ def test_a_folder_becomes_a_network_with_its_numbers(folders: dict[str, Path], n
     if name == "dpt_hybrid":
         pixels = pixels[:, :, :32, :32]
     expected = original(pixel_values=pixels).predicted_depth[:, None]
+    if name == "dpt_dinov2":  # answers 16 pixels for each patch of 14
+        assert expected.shape[2] == pixels.shape[2] * 16 // 14
+        expected = torch.nn.functional.interpolate(expected, pixels.shape[2:], mode="bilinear")
     assert expected.std() > 1e-4
     torch.testing.assert_close(model.answer(pixels), expected, rtol=1e-4, atol=1e-4)
     ours = torch.exp(model(pixels).log_depth)
@@ -263,3 +271,28 @@ def test_created_by_name_it_starts_in_metres(folders: dict[str, Path]) -> None:
     assert isinstance(model, HuggingFaceDepth) and model.training and model.log_factor.item() != 0
     image = model.normalise(picture(64, 96))
     assert 2 < torch.exp(model(image).log_depth).median().item() < 80
+
+
+def test_a_run_is_saved_and_exported_by_the_command(folders: dict[str, Path], tmp_path: Path) -> None:
+    model = load(str(folders["glpn"]), canonical_focal_px=300.0)
+    with torch.no_grad():
+        model.log_factor.fill_(0.3)
+    settings = Settings(encoder_rate=0.1)
+    save(start(model, settings), settings, None, tmp_path / "checkpoint.safetensors")
+    out = tmp_path / "net.onnx"
+    assert main(["export", str(tmp_path / "checkpoint.safetensors"), str(out), "--fixed", "64x96"]) == 0
+    card = Pipeline.open(out).card
+    assert card.licence == "apache-2.0" and card.output.canonical_focal_px == 300
+    assert card.provenance["encoder"] == "glpn glpn (apache-2.0), learning rate times 0.1"
+    image = model.eval().normalise(picture(64, 96)).contiguous()
+    with torch.no_grad():
+        expected = model(image).log_depth.numpy()
+    np.testing.assert_allclose(session(onnx.load(out)).run(None, {"image": image.numpy()})[0], expected, atol=1e-3)
+
+
+def test_transformers_that_is_not_installed_is_said(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load(str(folders["glpn"])).config
+    monkeypatch.setitem(sys.modules, "transformers", None)  # as if it were not
+    for attempt in (lambda: load("any/name"), lambda: build(config)):
+        with pytest.raises(CloudyPointsError, match=r"pip install cloudypoints_training\[huggingface\]"):
+            attempt()

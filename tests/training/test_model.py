@@ -100,7 +100,7 @@ def test_variants_have_the_published_sizes(variant: str, millions: float) -> Non
     assert total / 1e6 == pytest.approx(millions, rel=0.01)
 
 
-@pytest.mark.parametrize("variant", list(VARIANTS))
+@pytest.mark.parametrize("variant", ["lite0", "lite3"])
 def test_configuration_remakes_it(variant: str) -> None:
     torch.manual_seed(0)
     model = new_model(imagenet=False, variant=variant, width=0.5).eval()

@@ -24,8 +24,8 @@ NECK = {"neck_hidden_sizes": [4, 8, 8, 8], "fusion_hidden_size": 8}
 VIT = {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 32}
 
 
-def depth_anything(kind: str = "metric") -> PreTrainedConfig:
-    backbone = Dinov2Config(
+def dinov2() -> PreTrainedConfig:
+    return Dinov2Config(
         image_size=28,
         patch_size=14,
         hidden_size=16,
@@ -34,8 +34,11 @@ def depth_anything(kind: str = "metric") -> PreTrainedConfig:
         out_indices=[1, 2, 3, 4],
         reshape_hidden_states=False,
     )
+
+
+def depth_anything(kind: str = "metric") -> PreTrainedConfig:
     return DepthAnythingConfig(
-        backbone_config=backbone,
+        backbone_config=dinov2(),
         reassemble_hidden_size=16,
         head_hidden_size=4,
         depth_estimation_type=kind,
@@ -46,6 +49,10 @@ def depth_anything(kind: str = "metric") -> PreTrainedConfig:
 
 def dpt() -> PreTrainedConfig:
     return DPTConfig(image_size=32, patch_size=16, backbone_out_indices=[0, 1, 2, 3], **VIT, **NECK)
+
+
+def dpt_dinov2() -> PreTrainedConfig:
+    return DPTConfig(backbone_config=dinov2(), hidden_size=16, backbone_out_indices=None, **NECK)
 
 
 def dpt_hybrid() -> PreTrainedConfig:
@@ -111,6 +118,7 @@ NETWORKS: dict[str, tuple[PreTrainedConfig, dict[str, Any], int, bool]] = {
     "depth_anything_relative": (depth_anything("relative"), {**IMAGENET, "ensure_multiple_of": 14}, 14, False),
     "dpt": (dpt(), {**HALVES, "ensure_multiple_of": 1}, 32, False),
     "dpt_hybrid": (dpt_hybrid(), {**HALVES, "rescale_factor": 1 / 255}, 32, False),
+    "dpt_dinov2": (dpt_dinov2(), {**IMAGENET, "rescale_factor": 0.00392156862745098}, 28, True),
     "glpn": (glpn(), {"size_divisor": 32, "do_rescale": True}, 32, True),
     "zoedepth": (zoedepth(), {**HALVES, "ensure_multiple_of": 32}, 32, True),
 }

@@ -74,7 +74,7 @@ class DepthNet(DepthModel):
         return {**self.__dict__, "_fast": None}
 
     def _features(self, image: Tensor) -> list[Tensor]:
-        if self._fast and self._encoder_rests() and not (image.requires_grad or torch.jit.is_tracing()):
+        if self._fast and self._encoder_rests() and not (image.requires_grad or torch.onnx.is_in_onnx_export()):
             return self._fast(image)
         features: list[Tensor] = self.encoder(image)
         return features

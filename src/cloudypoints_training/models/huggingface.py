@@ -109,7 +109,7 @@ class HuggingFaceDepth(DepthModel):
         """What the network itself predicts, float32 N x 1 x H x W."""
         hooks = list(_any_size(self.network, *image.shape[2:]))
         try:
-            depth = self.network(pixel_values=image).predicted_depth[:, None].float()
+            depth: Tensor = self.network(pixel_values=image).predicted_depth[:, None].float()
         finally:
             for hook in hooks:
                 hook.remove()
@@ -159,9 +159,9 @@ def _any_size(network: nn.Module, height: int, width: int) -> Iterator[Any]:
     config: Any = network.config
     if config.model_type == "dpt" and not _has_plain_backbone(config):
         patch = _dpt_patch(config)
-        yield network.neck.register_forward_pre_hook(partial(_with_grid, height // patch, width // patch))
+        neck, embeddings = (network.get_submodule(name) for name in ("neck", "dpt.embeddings"))
+        yield neck.register_forward_pre_hook(partial(_with_grid, height // patch, width // patch))
         if config.is_hybrid:
-            embeddings: Any = network.dpt.embeddings  # type: ignore[union-attr]
             yield embeddings.register_forward_pre_hook(_with_resized_positions, with_kwargs=True)
 
 
@@ -207,10 +207,10 @@ def scene_pairs(model: DepthModel, count: int = 12, width: int = 640, height: in
     from cloudypoints_training.scenes import draw
     from cloudypoints_training.stream import letterbox
 
-    fill = tuple(round(level) for level in model.input.mean)
+    red, green, blue = (round(level) for level in model.input.mean)
     for seed in range(count):
         sample = draw(seed, width, height)
-        image, depth = letterbox(sample.image, sample.depth, model.input.multiple, fill)
+        image, depth = letterbox(sample.image, sample.depth, model.input.multiple, (red, green, blue))
         canonical = torch.from_numpy(depth) * (model.canonical_focal_px / sample.camera.fx)
         yield model.normalise(torch.from_numpy(image)[None]), canonical
 
