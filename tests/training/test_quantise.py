@@ -49,6 +49,7 @@ def model() -> DepthNet:
     """ImageNet encoder, and a decoder that has seen the road and the box a few times."""
     torch.manual_seed(0)
     net = new_model().train()
+    net.accelerate(1)
     optimizer = torch.optim.AdamW([p for _, p in net.learned()], lr=3e-3)
     for step in range(40):
         batch = scenes(1000 + 4 * step, 4)
