@@ -78,8 +78,7 @@ def fit(
         require_same(read_record(path), settings, model.config, data, out)
         restore(state, path)
     network, optimizer = fabric.setup(model, state.optimizer)
-    if settings.precision == "32-true":  # what it uses instead of PyTorch takes no bfloat16
-        model.accelerate(settings.threads)
+    model.accelerate(settings.threads)
 
     journal = Journal(out, log, state.step, settings.steps) if log else None
     started = saved = logged = time.monotonic()

@@ -91,7 +91,7 @@ def onnx_features(encoder: nn.Module, count: int, threads: int) -> Callable[[Ten
     runtime = session(to_onnx(encoder, names, batch=True), threads)
 
     def run(image: Tensor) -> list[Tensor]:
-        features = runtime.run(None, {"image": image.contiguous().numpy()})
+        features = runtime.run(None, {"image": image.float().contiguous().numpy()})
         return [torch.from_numpy(f).contiguous(memory_format=torch.channels_last) for f in features]
 
     return run

@@ -130,7 +130,7 @@ class Stream:
     focal_px: float = 500.0
     batch_multiple: int = 1
     fill: tuple[int, int, int] = (127, 127, 127)
-    mirror: float = 0.5  # how likely
+    flip: float = 0.5  # how likely
 
     def __post_init__(self) -> None:
         if self.multiple % self.output_stride:
@@ -176,7 +176,7 @@ class Stream:
 
     def _placed(self, rng: np.random.Generator, sample: Sample) -> tuple[Array, Tensor]:
         """A sample as the network's image and target."""
-        if rng.random() < self.mirror:
+        if rng.random() < self.flip:
             sample = mirrored(sample)
         image, depth = letterbox(sample.image, sample.depth, self.multiple, self.fill)
         # Which pixel of each square it is changes, so that the output grid has no bias.

@@ -16,9 +16,9 @@ from cloudypoints_ros.camera import Camera
 from cloudypoints_training.checkpoint import save
 from cloudypoints_training.cli import main
 from cloudypoints_training.evaluation.predictors import PipelinePredictor, open_predictor
-from cloudypoints_training.evaluation.torch_engine import TorchEngine, card_of
+from cloudypoints_training.evaluation.torch_engine import TorchEngine
 from cloudypoints_training.evaluation.validation import Scene, draw_scenes, predict, validator
-from cloudypoints_training.export import export
+from cloudypoints_training.export import export, make_card
 from cloudypoints_training.models import DepthModel, InputSpec, Output
 from cloudypoints_training.models.efficientnet_lite import new_model
 from cloudypoints_training.sample import Sample
@@ -81,7 +81,7 @@ def test_a_checkpoint_scores_as_its_export(tmp_path: Path) -> None:
 def test_any_network_goes_through_the_runtimes_pipeline() -> None:
     model = Brightness()
     engine = TorchEngine(model, 0)
-    card = card_of(model, {"log_depth", "log_variance"})
+    card = make_card(model, "any", {}, {"log_depth", "log_variance"})
     assert card.output.sky is None and card.output.log_variance == "log_variance"
     assert card.input.size.opt == (322, 644) and card.input.mean == (0, 0, 0)
     found = PipelinePredictor(card, engine, engine.variance)(sample(picture()))

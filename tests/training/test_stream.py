@@ -118,7 +118,7 @@ def test_image_and_target_are_mirrored_together_and_every_pixel_of_a_square_is_u
     assert 0.25 < share < 0.75
     offsets = {round(float(m.min()) - 4, 2) for m in metres}
     assert offsets == {0.0, 0.25, 0.5, 0.75}
-    straight = Stream(halves, batch_pixels=64 * 64 * 64, pictures=((64, 64),), mirror=0)[0]
+    straight = Stream(halves, batch_pixels=64 * 64 * 64, pictures=((64, 64),), flip=0)[0]
     assert (straight.image[:, 0, 0] == 255).all()
 
 

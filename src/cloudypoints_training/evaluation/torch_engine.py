@@ -5,18 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 
-from cloudypoints_ros.model_card import InputSize, Mask, ModelCard, ModelInput, ModelOutput
+from cloudypoints_ros.model_card import ModelCard
 from cloudypoints_training.models import DepthModel
 
 Array = npt.NDArray[Any]
-
-RANGE_M = (0.5, 150.0)
-# Height and width: least, preferred, most.
-SIZES = ((64, 64), (320, 640), (512, 1024))
 
 
 class TorchEngine:
@@ -43,43 +38,11 @@ class TorchEngine:
 def open_checkpoint(path: Path, threads: int) -> tuple[ModelCard, TorchEngine]:
     """The averaged model of a checkpoint of `fit`, and the card that its export has in all that matters here."""
     from cloudypoints_training.checkpoint import load_averaged
+    from cloudypoints_training.export import make_card, multiples, named_outputs, taken_size
 
     model, _ = load_averaged(path)
     engine = TorchEngine(model, threads)
-    return card_of(model, set(engine.infer({"image": _grey(model)}))), engine
-
-
-def card_of(model: DepthModel, outputs: set[str]) -> ModelCard:
-    """A card for any network: letterboxed into 640 x 320 or the multiples next to that."""
-    least, preferred, most = ((_multiple(h, model), _multiple(w, model)) for h, w in SIZES)
-    return ModelCard(
-        name="checkpoint",
-        input=ModelInput(
-            tensor="image",
-            size=InputSize(least, preferred, most, model.input.multiple),
-            resize="letterbox",
-            colour="rgb",
-            scale=1.0,
-            mean=model.input.mean,
-            std=model.input.std,
-        ),
-        output=ModelOutput(
-            tensor="log_depth",
-            quantity="log_depth",
-            unit="metre",
-            range_m=RANGE_M,
-            canonical_focal_px=model.canonical_focal_px,
-            sky=Mask("sky", "above", model.sky_threshold) if "sky" in outputs else None,
-            log_variance="log_variance" if "log_variance" in outputs else None,
-        ),
-        licence="unknown: a checkpoint, not a release",
-    )
-
-
-def _grey(model: DepthModel) -> Array:
-    side = _multiple(64, model)
-    return np.zeros((1, 3, side, side), np.float32)
-
-
-def _multiple(pixels: int, model: DepthModel) -> int:
-    return max(1, round(pixels / model.input.multiple)) * model.input.multiple
+    fixed = taken_size(model)
+    outputs = named_outputs(model, *(fixed or multiples((64, 64), model.input.multiple)))
+    card = make_card(model, "checkpoint", {}, outputs, fixed, licence="unknown: a checkpoint, not a release")
+    return card, engine
