@@ -11,7 +11,6 @@ from lightning_fabric.strategies import DDPStrategy
 
 from cloudypoints_ros.errors import CloudyPointsError
 
-ACCELERATORS = ("auto", "cpu", "gpu")
 PRECISIONS = ("32-true", "bf16-mixed")
 
 

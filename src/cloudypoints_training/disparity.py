@@ -38,11 +38,6 @@ def depth_of(disparity: Array, rig: Rig) -> Array:
         return np.asarray(np.float32(rig.baseline_m * rig.camera.fx) / disparity, np.float32)
 
 
-def depth_from_disparity(raw: Array, rig: Rig) -> Array:
-    """float32 (H, W) metres of a uint16 (H, W) disparity; NaN where nothing was measured, +inf where p = 1."""
-    return depth_of(disparity_px(raw), rig)
-
-
 def resized_disparity(disparity: Array, width: int, height: int) -> Array:
     """float32 (height, width): the disparity at the pixel centres of the resized image, in pixels of the original.
 
@@ -70,7 +65,7 @@ def _centres(pixels: int, wanted: int) -> Array:
 
 
 def disparity_from_depth(depth: Array, rig: Rig) -> Array:
-    """uint16 (H, W), the inverse of `depth_from_disparity`, rounded; nearer than fits is no measurement."""
+    """uint16 (H, W), the inverse of `disparity_px` and `depth_of`, rounded; nearer than fits is no measurement."""
     with np.errstate(divide="ignore", invalid="ignore"):
         steps = np.rint(rig.baseline_m * rig.camera.fx * UNITS_PER_PIXEL / depth) + 1
     return np.asarray(np.where((steps >= 1) & (steps <= 65535), np.nan_to_num(steps), 0), np.uint16)

@@ -11,9 +11,9 @@ from cloudypoints_ros.camera import Camera
 from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_training.cityscapes import Rig
 from cloudypoints_training.disparity import (
-    depth_from_disparity,
     depth_of,
     disparity_from_depth,
+    disparity_px,
     read_disparity,
     resized_disparity,
 )
@@ -21,7 +21,7 @@ from cloudypoints_training.disparity import (
 
 def test_a_disparity_of_known_depth_comes_back_within_its_quantisation(tmp_path: Path) -> None:
     (written,) = write_tree(tmp_path, {"train": {"aachen": 1}})
-    depth = depth_from_disparity(read_disparity(written.frame.require("disparity")), written.rig)
+    depth = depth_of(disparity_px(read_disparity(written.frame.require("disparity"))), written.rig)
     known = ~written.unseen
     assert 0.3 < known.mean() < 0.9
     assert np.isnan(depth[~known]).all()
@@ -33,7 +33,7 @@ def test_a_disparity_of_known_depth_comes_back_within_its_quantisation(tmp_path:
 def test_the_three_kinds_of_disparity() -> None:
     rig = Rig(Camera(5, 1, 1000.0, 1000.0, 2.0, 0.0), 0.25)
     raw = np.array([[0, 1, 2, 257, 65535]], np.uint16)
-    depth = depth_from_disparity(raw, rig)
+    depth = depth_of(disparity_px(raw), rig)
     assert np.isnan(depth[0, 0]) and np.isposinf(depth[0, 1])
     np.testing.assert_allclose(depth[0, 2:], [0.25 * 1000 * 256, 0.25 * 1000, 0.25 * 1000 * 256 / 65534], rtol=1e-6)
     np.testing.assert_array_equal(disparity_from_depth(depth, rig), raw)

@@ -76,7 +76,6 @@ class _Session:
         self._events: Events = queue.Queue()
         self._children: list[Child] = []
         self._seen: dict[str, dict[str, Any]] = {}
-        self._sent = 0
 
     def run(self) -> Summary:
         from rich.console import Console

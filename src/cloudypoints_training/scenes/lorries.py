@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cloudypoints_training.scenes import primitives as p
-from cloudypoints_training.scenes.cars import car
 from cloudypoints_training.scenes.primitives import Paint, Parts
-from cloudypoints_training.scenes.vans import van
 from cloudypoints_training.scenes.vehicles import (
     BLACK,
     CAR_COLOURS,
@@ -18,7 +16,6 @@ from cloudypoints_training.scenes.vehicles import (
     WHITE_PLATE,
     Vehicle,
     rim,
-    two_wheeler,
     wheels,
 )
 
@@ -395,12 +392,3 @@ def bus(rng: np.random.Generator, lights: float = 0.0) -> Vehicle:
         )
     wheels(parts, [half - 2.6, -half + 3.0], width + 0.02, 0.48, 0.3, True, rim(rng, lorry=True))
     return Vehicle(parts.rows(), length, width, height)
-
-
-def any_vehicle(
-    rng: np.random.Generator, mix: tuple[float, float, float, float, float], lights: float = 0.0
-) -> Vehicle:
-    """A vehicle by the shares of cars, vans, lorries, buses and two-wheelers."""
-    makers = (car, van, lorry, bus, two_wheeler)
-    pick = int(rng.choice(5, p=np.array(mix) / sum(mix)))
-    return makers[pick](rng, lights=lights)  # type: ignore[operator]
