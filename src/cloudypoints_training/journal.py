@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import math
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -72,12 +73,22 @@ class Journal:
         self.progress = tqdm(total=steps, initial=first, unit="step", smoothing=0.02, dynamic_ncols=True)
 
     def __enter__(self) -> Journal:
+        self._told_of_threads = threading.excepthook
+        threading.excepthook = self._of_thread
         return self
 
     def __exit__(self, *_: object) -> None:
         self.progress.close()
         self.log.close()
-        self.events.close()
+        try:
+            self.events.close()
+        finally:
+            threading.excepthook = self._told_of_threads
+
+    def _of_thread(self, error: threading.ExceptHookArgs) -> None:
+        """Silent about a full disk: what TensorBoard's thread cannot write, the next call of `events` raises."""
+        if not isinstance(error.exc_value, OSError):
+            self._told_of_threads(error)
 
     def advance(self) -> None:
         self.progress.update()

@@ -140,6 +140,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_last_checkpoint(tmp_path: Path
     _, errors = run.communicate(timeout=60)
     last = errors.strip().splitlines()[-1]
     assert f"{fuller} cannot be written ([Errno 27] File too large)" in last and last.endswith(whole), errors[-2000:]
+    assert "Exception in thread" not in errors
     assert (begun / CHECKPOINT).read_bytes() == (fuller / CHECKPOINT).read_bytes() == before
     assert not (new / CHECKPOINT).exists()
     assert not [file for out in (begun, fuller, new) for file in out.glob(".*")]
