@@ -69,7 +69,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def write_image(path: Path, rgb: Any, quality: int = 95) -> None:
-    done, encoded = cv2.imencode(path.suffix, np.ascontiguousarray(rgb[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    flags = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix == ".jpg" else []
+    done, encoded = cv2.imencode(path.suffix, np.ascontiguousarray(rgb[..., ::-1]), flags)
     if not done:
         raise CloudyPointsError(
             f"{path} cannot hold {rgb.shape[1]}x{rgb.shape[0]} pixels; draw fewer or smaller scenes, or write a folder."
