@@ -11,8 +11,8 @@ process's share; with `frozen_norm` the number of processes changes nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -46,7 +46,9 @@ class Batch(Protocol):
 
 
 class Batches(Protocol):
-    def batches(self, start: int, stop: int, workers: int, rank: int = 0, world: int = 1) -> Iterator[Batch]:
+    def batches(
+        self, start: int, stop: int, workers: int, rank: int = 0, world: int = 1
+    ) -> Generator[Batch, None, None]:
         """What process `rank` of `world` sees in the steps from `start` to `stop`."""
 
 
@@ -83,10 +85,9 @@ def fit(
     journal = Journal(out, log, state.step, settings.steps) if log else None
     started = saved = logged = time.monotonic()
     before, recent = state.seconds, 0
-    with ending_well(out), journal or nullcontext(), heeding_signals() as stop:
-        with deaf_children():
-            batches = stream.batches(state.step, settings.steps, settings.workers, rank, world)
-        for batch in batches if world > 1 else while_drawn(batches, stop):
+    coming = drawn(stream, state.step, settings, rank, world)
+    with ending_well(out), journal or nullcontext(), heeding_signals() as stop, coming as batches:
+        for batch in batches:
             torch.manual_seed((settings.seed * 1_000_003 + state.step) * 1_009 + rank)  # dropout resumes exactly, too
             rate = learning_rate(state.step, settings)
             for group in state.optimizer.param_groups:
@@ -148,13 +149,13 @@ def fit(
     return averaged(state)
 
 
-def while_drawn(batches: Iterator[Batch], stop: Stop) -> Iterator[Batch]:
-    """The batches, until the signal that asked this process to stop has ended those that draw them."""
-    try:
-        yield from batches
-    except RuntimeError:
-        if not stop.requested:
-            raise
+@contextmanager
+def drawn(stream: Batches, step: int, settings: Settings, rank: int, world: int) -> Iterator[Iterator[Batch]]:
+    """The batches from `step` on. The processes that draw them heed no signal and end with this block."""
+    with deaf_children():
+        batches = stream.batches(step, settings.steps, settings.workers, rank, world)
+    with closing(batches):
+        yield batches
 
 
 def asked(fabric: Fabric, stop: Stop) -> bool:

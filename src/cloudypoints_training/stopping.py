@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 AGAIN_S = 1.0  # a terminal and a launcher may both send what was meant once
@@ -53,9 +54,14 @@ def deaf_children() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
+    previous = ignore_signals()
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def ignore_signals() -> dict[signal.Signals, Any]:
+    """What was set before."""
+    return {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}

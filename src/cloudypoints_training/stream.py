@@ -7,7 +7,7 @@ processes. What it is made of is a `Draw`: `scenes.draw`, measured images (`Data
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -23,6 +23,7 @@ from cloudypoints_training.augment import Recipe, augmented, fit_to, mirrored
 from cloudypoints_training.datasets import DepthDataset
 from cloudypoints_training.losses import canonical_log_depth
 from cloudypoints_training.sample import Sample
+from cloudypoints_training.stopping import ignore_signals
 
 Array = npt.NDArray[Any]
 
@@ -156,7 +157,9 @@ class Stream:
         images, targets = zip(*(self._placed(*each) for each in zip(rngs, samples, strict=True)), strict=True)
         return Batch(torch.from_numpy(np.stack(images)), torch.stack(targets))
 
-    def batches(self, start: int, stop: int, workers: int, rank: int = 0, world: int = 1) -> Iterator[Batch]:
+    def batches(
+        self, start: int, stop: int, workers: int, rank: int = 0, world: int = 1
+    ) -> Generator[Batch, None, None]:
         """The batches of steps `start` to `stop`, in order, drawn ahead in `workers` processes, which start now."""
         if self.batch_multiple % world:
             raise ValueError(f"batch_multiple is {self.batch_multiple}; expected a multiple of world {world}")
@@ -170,7 +173,7 @@ class Stream:
             num_workers=workers,
             prefetch_factor=4,
             multiprocessing_context="spawn",
-            worker_init_fn=_one_thread,
+            worker_init_fn=_begin_to_draw,
         )
         return _given(iter(loader))
 
@@ -200,15 +203,16 @@ class _Parts(Dataset["Batch | CloudyPointsError"]):
             return error
 
 
-def _given(batches: Iterable[Batch | CloudyPointsError]) -> Iterator[Batch]:
+def _given(batches: Iterable[Batch | CloudyPointsError]) -> Generator[Batch, None, None]:
     for batch in batches:
         if isinstance(batch, CloudyPointsError):
             raise batch
         yield batch
 
 
-def _one_thread(_: int) -> None:
+def _begin_to_draw(_: int) -> None:
     cv2.setNumThreads(1)
+    ignore_signals()  # again: DataLoader has just set its own handlers
 
 
 def letterbox(

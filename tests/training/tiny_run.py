@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +69,9 @@ class Tiny:
         ]
         return Batch(torch.from_numpy(np.stack([s.image for s in samples])), torch.stack(targets)[:, None])
 
-    def batches(self, start: int, stop: int, workers: int, rank: int = 0, world: int = 1) -> Iterator[Batch]:
+    def batches(
+        self, start: int, stop: int, workers: int, rank: int = 0, world: int = 1
+    ) -> Generator[Batch, None, None]:
         for step in range(start, stop):
             time.sleep(self.pause)
             whole = self.batch(step)
