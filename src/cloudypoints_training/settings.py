@@ -12,7 +12,7 @@ from cloudypoints_ros.errors import CloudyPointsError
 
 @dataclass(frozen=True)
 class Settings:
-    steps: int = 6200
+    steps: int = 13000
     learning_rate: float = 2e-3
     encoder_rate: float = 0.0  # factor for the pretrained part; 0 leaves it as it is
     weight_decay: float = 0.01

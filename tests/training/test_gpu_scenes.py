@@ -26,13 +26,14 @@ from cloudypoints_training.scenes.ground import Ground
 from cloudypoints_training.scenes.lighting import choose_light
 from cloudypoints_training.scenes.primitives import Paint, Parts
 from cloudypoints_training.scenes.render import cast
-from cloudypoints_training.scenes.sample import draw, draw_many, plan, take
+from cloudypoints_training.scenes.sample import GpuDraw, draw, draw_many, plan, take
 from cloudypoints_training.scenes.scene import Hood, Scene, View, camera_axes
 from cloudypoints_training.scenes.sensor import SHARPEN, Exposure
 from cloudypoints_training.scenes.shading import shade
 from cloudypoints_training.scenes.shadows import cast_shadow_map
 from cloudypoints_training.scenes.shot import Shot, compose
 from cloudypoints_training.scenes.surfaces import NOISE_MAPS
+from cloudypoints_training.stream import Stream
 
 JPEG_LEVELS = 1.5  # mean difference from OpenCV's JPEG in grey levels: quantisation falls the other way here and there
 HAS_GPU = torch.cuda.is_available()
@@ -293,6 +294,19 @@ def test_gpu_gives_the_pictures_of_the_cpu() -> None:
         same = np.isclose(got.depth, expected.depth, rtol=1e-5, equal_nan=True)
         assert same.mean() > 0.999
         assert np.abs(got.image.astype(int) - expected.image)[same].mean() < JPEG_LEVELS
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not HAS_GPU, reason="needs an NVIDIA GPU")
+def test_batches_drawn_on_a_gpu_are_those_of_the_cpu() -> None:
+    pictures = ((320, 160), (160, 96))
+    got = list(Stream(GpuDraw(), 2 * 320 * 160, pictures).batches(0, 2, workers=2))
+    expected = list(Stream(draw, 2 * 320 * 160, pictures).batches(0, 2, workers=0))
+    for one, other in zip(got, expected, strict=True):
+        assert one.image.shape == other.image.shape
+        same = torch.isclose(one.target, other.target, atol=1e-5, equal_nan=True)
+        assert same.float().mean() > 0.999
+        assert (one.image.int() - other.image.int()).abs().float().mean() < JPEG_LEVELS
 
 
 def test_shots_travel_between_processes(tmp_path: Path) -> None:

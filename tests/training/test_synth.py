@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cloudypoints_training.cli import main
 from cloudypoints_training.datasets import open_dataset
@@ -36,3 +37,13 @@ def test_synth_clip_is_one_camera_and_numbered_frames(tmp_path: Path) -> None:
 def test_synth_refuses_an_unknown_style(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["synth", str(tmp_path / "x"), "--style", "moon"]) == 2
     assert "no style 'moon'; choose one of city" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_commands_that_draw_say_that_there_is_no_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["synth", str(tmp_path / "sheet.png")], ["fit", str(tmp_path / "run")]):
+        assert main([*command, "--draw-on", "gpu"]) == 2
+        assert "needs an NVIDIA GPU and numba-cuda: pip install" in capsys.readouterr().err
+    assert main(["synth", str(tmp_path / "clip"), "--clip", "--draw-on", "gpu"]) == 2
+    assert "A clip is drawn on the CPU only; leave --draw-on gpu away." in capsys.readouterr().err
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))

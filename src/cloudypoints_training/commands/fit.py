@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
         "torchrun --nproc_per_node=2 --no-python cloudypoints-train fit OUT --batch-multiple 2",
     )
     p.add_argument("out", type=Path, help="folder for checkpoints, log.jsonl, tensorboard and curves.png")
-    p.add_argument("--resume", action="store_true", help="go on from the checkpoint in OUT")
+    p.add_argument("--resume", action="store_true", help="go on from the checkpoint in OUT, if there is one")
     what = p.add_argument_group("what is trained")
     what.add_argument("--model", default="efficientnet_lite0", help="efficientnet_lite0 to 4, or hf:NAME_OR_FOLDER")
     what.add_argument("--init", type=Path, metavar="CHECKPOINT", help="start from its weights instead of --model")
@@ -36,12 +36,13 @@ def add(commands: Any) -> None:
     data = p.add_argument_group("on what")
     data.add_argument("--data", nargs="+", default=[], metavar="ROOT[:KIND]", help="trees with measured depth")
     data.add_argument("--synthetic-share", type=share, help="of drawn scenes; 0.5 with --data, else 1")
+    data.add_argument("--draw-on", choices=("cpu", "gpu"), default="cpu", help="gpu: NVIDIA, in each drawing process")
     data.add_argument("--without-fold", type=natural, metavar="N", help="of prepared trees: leave these cities out")
     data.add_argument("--batch-pixels", type=positive, default=4 * 640 * 320, help="images x width x height of a step")
     data.add_argument("--batch-multiple", type=positive, help="images of a step; number of processes")
     data.add_argument("--seed", type=natural, default=0)
     how = p.add_argument_group("how")
-    how.add_argument("--steps", type=positive, default=6200)
+    how.add_argument("--steps", type=positive, default=13000)
     how.add_argument("--learning-rate", type=rate, help=", ".join(f"{v:g} for {k}" for k, v in LEARNING_RATES.items()))
     how.add_argument("--precision", choices=("32-true", "bf16-mixed"), default="32-true")
     how.add_argument("--accelerator", choices=("auto", "cpu", "gpu"), default="auto")
@@ -131,9 +132,14 @@ def open_data(arguments: argparse.Namespace) -> tuple[Draw, dict[str, Any]]:
     """
     from cloudypoints_training.datasets import open_dataset
     from cloudypoints_training.datasets.layouts import KINDS, LAYOUTS, recognise
-    from cloudypoints_training.scenes import draw
+    from cloudypoints_training.scenes import GpuDraw, draw
+    from cloudypoints_training.scenes.gpu_device import find_device
     from cloudypoints_training.stream import DatasetDraw, Mixture
 
+    scenes: Draw = draw
+    if arguments.draw_on == "gpu":
+        find_device()  # before any process is started in vain
+        scenes = GpuDraw()
     trees = []
     for text in arguments.data:
         root, _, kind = text.rpartition(":")
@@ -158,4 +164,6 @@ def open_data(arguments: argparse.Namespace) -> tuple[Draw, dict[str, Any]]:
     }
     if arguments.init:
         data["weights_of"] = str(arguments.init)
-    return Mixture(((draw, drawn), *parts)) if trees else draw, data
+    if arguments.draw_on == "gpu":  # equal pictures but for rounding, so a run stays with what it began with
+        data["drawn_on"] = "gpu"
+    return Mixture(((scenes, drawn), *parts)) if trees else scenes, data

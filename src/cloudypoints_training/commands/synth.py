@@ -30,6 +30,7 @@ def add(commands: Any) -> None:
     )
     p.add_argument("--quality", type=int, default=95, help="of the JPEG images, 1 to 100")
     p.add_argument("--style", help="one style (default: a random training style each)")
+    p.add_argument("--draw-on", choices=("cpu", "gpu"), default="cpu", help="gpu: NVIDIA; not for --clip")
     p.add_argument("--size", type=positive, nargs=2, default=(640, 320), metavar=("W", "H"))
     p.set_defaults(run=run)
 
@@ -37,12 +38,14 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from tqdm import tqdm  # type: ignore[import-untyped]
 
-    from cloudypoints_training.scenes import HELD_OUT_STYLES, STYLES, draw, drive, optical_pose
+    from cloudypoints_training.scenes import HELD_OUT_STYLES, STYLES, draw_each, drive, optical_pose
 
     if arguments.style not in (None, *STYLES, *HELD_OUT_STYLES):
         raise CloudyPointsError(
             f"There is no style '{arguments.style}'; choose one of {', '.join((*STYLES, *HELD_OUT_STYLES))}."
         )
+    if arguments.clip and arguments.draw_on == "gpu":
+        raise CloudyPointsError("A clip is drawn on the CPU only; leave --draw-on gpu away.")
     out, seed, (width, height) = arguments.out, arguments.seed, arguments.size
     if arguments.clip:
         views = []
@@ -56,8 +59,9 @@ def run(arguments: argparse.Namespace) -> None:
                 save_camera(scene.camera, out / "camera.json", CLIP_RATE_HZ)
         write_poses(out / "poses.txt", [optical_pose(view, views[0]) for view in views])
         return
-    with tqdm(range(arguments.count), unit="scene") as numbers:
-        scenes = (draw(seed + i, width, height, arguments.style) for i in numbers)
+    seeds, device = range(seed, seed + arguments.count), {"cpu": "cpu", "gpu": "cuda"}[arguments.draw_on]
+    drawn = draw_each(seeds, width, height, arguments.style, device)
+    with tqdm(drawn, total=arguments.count, unit="scene") as scenes:
         if out.suffix in (".jpg", ".png"):
             write_image(out, contact_sheet([(s.image, s.depth) for s in scenes]))
             return

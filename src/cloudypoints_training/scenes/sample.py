@@ -20,7 +20,18 @@ from cloudypoints_training.scenes.shot import Seen, Shot, compose
 from cloudypoints_training.scenes.styles import HELD_OUT_STYLES, STYLES, build_scene, pick_style
 from cloudypoints_training.scenes.surfaces import NOISE_MAPS
 
-__all__ = ["HELD_OUT_STYLES", "STYLES", "Sample", "draw", "draw_each", "draw_many", "plan", "take", "take_picture"]
+__all__ = [
+    "HELD_OUT_STYLES",
+    "STYLES",
+    "GpuDraw",
+    "Sample",
+    "draw",
+    "draw_each",
+    "draw_many",
+    "plan",
+    "take",
+    "take_picture",
+]
 
 
 def draw(seed: int, width: int, height: int, style: str | None = None) -> Sample:
@@ -87,6 +98,17 @@ def _gpu_renderer() -> Callable[[Shot], Sample]:
     from cloudypoints_training.scenes import gpu
 
     return partial(gpu.take, device=device)
+
+
+@dataclass(frozen=True)
+class GpuDraw:
+    """`draw` with an NVIDIA GPU, in whichever process it is called."""
+
+    def __call__(self, seed: int, width: int, height: int, style: str | None = None) -> Sample:
+        return self.draw_many([seed], width, height, style)[0]
+
+    def draw_many(self, seeds: Iterable[int], width: int, height: int, style: str | None = None) -> list[Sample]:
+        return draw_many(seeds, width, height, style, device="cuda")
 
 
 def plan(seed: int, width: int, height: int, style: str | None = None) -> Shot:
