@@ -18,8 +18,8 @@ OUTPUT_STRIDE = 2
 MEAN = 127.0  # input = (rgb - MEAN) / SCALE
 SCALE = 128.0
 FOCAL_CANONICAL_PX = 500.0
-# Three to one for sky: an obstacle taken for sky is worse than sky taken for something far.
-SKY_THRESHOLD = 1.1
+# Seven to one for sky: an obstacle taken for sky is worse than sky taken for something far.
+SKY_THRESHOLD = 2.0
 
 Features = Callable[[Tensor], list[Tensor]]
 
