@@ -145,6 +145,12 @@ def read_rig(path: Path, size: tuple[int, int] = CITYSCAPES_SIZE) -> Rig:
     if not 0 < baseline < math.inf:
         raise CloudyPointsError(f"The baseline in {path} is {baseline} m; expected a positive length.")
     try:
-        return Rig(Camera(*size, fx, fy, cx, cy), baseline, **place)
+        rig = Rig(Camera(*size, fx, fy, cx, cy), baseline, **place)
     except CloudyPointsError as error:
         raise CloudyPointsError(f"{path}: {error}") from error
+    if not (0.2 < cx / size[0] < 0.8 and 0.2 < cy / size[1] < 0.8):
+        raise CloudyPointsError(
+            f"The principal point in {path} is ({cx:g}, {cy:g}), not near the middle of {size[0]}x{size[1]} images; "
+            "give the images at their original size: cloudypoints-train prepare scales them with their camera."
+        )
+    return rig

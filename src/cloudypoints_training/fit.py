@@ -1,7 +1,7 @@
 """The training loop, top to bottom.
 
 By default the pretrained part of a network keeps its weights: trained on drawn scenes it learns to see drawn scenes,
-and frozen it need not be differentiated, so that four times as many pictures pass.
+and frozen it need not be differentiated, so that more pictures pass.
 
 The same loop runs in one process or in many, on CPUs or GPUs (`devices.open_fabric`): each process takes an equal
 share of every batch, and the gradients are averaged. Normalisations that learn take their statistics from the first
@@ -86,7 +86,8 @@ def fit(
     started = saved = logged = time.monotonic()
     before, recent = state.seconds, 0
     coming = drawn(stream, state.step, settings, rank, world)
-    with ending_well(out), journal or nullcontext(), heeding_signals() as stop, coming as batches:
+    keep = (lambda: save(state, settings, data, path)) if journal else None
+    with ending_well(out, keep), journal or nullcontext(), heeding_signals() as stop, coming as batches:
         for batch in batches:
             torch.manual_seed((settings.seed * 1_000_003 + state.step) * 1_009 + rank)  # dropout resumes exactly, too
             rate = learning_rate(state.step, settings)
@@ -155,7 +156,18 @@ def drawn(stream: Batches, step: int, settings: Settings, rank: int, world: int)
     with deaf_children():
         batches = stream.batches(step, settings.steps, settings.workers, rank, world)
     with closing(batches):
-        yield batches
+        yield said(batches)
+
+
+class NoBatch(CloudyPointsError):
+    """What is trained on cannot be read; what was trained so far is good."""
+
+
+def said(batches: Iterator[Batch]) -> Iterator[Batch]:
+    try:
+        yield from batches
+    except CloudyPointsError as error:
+        raise NoBatch(str(error)) from error.__cause__
 
 
 def asked(fabric: Fabric, stop: Stop) -> bool:
@@ -167,10 +179,14 @@ def asked(fabric: Fabric, stop: Stop) -> bool:
 
 
 @contextmanager
-def ending_well(out: Path) -> Iterator[None]:
-    """Say of a full disk or a lost process what it was, and where the run can go on."""
+def ending_well(out: Path, keep: Callable[[], None] | None) -> Iterator[None]:
+    """Say of a full disk, a lost process or data that cannot be read what it was, and where the run can go on."""
     try:
         yield
+    except NoBatch as error:
+        if keep:
+            keep()
+        raise CloudyPointsError(f"{error} {remains(out)}") from error.__cause__
     except (OSError, SafetensorError) as error:
         raise CloudyPointsError(f"{out} cannot be written ({error}); free some space. {remains(out)}") from error
     except CloudyPointsError as error:

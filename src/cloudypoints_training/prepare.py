@@ -66,6 +66,7 @@ def prepare(
         for key, result in _results(frames, out, settings, manifest.frames, jobs):
             manifest.broken.pop(key, None)
             if isinstance(result, Broken):
+                manifest.frames.pop(key, None)
                 manifest.broken[key] = broken[key] = result.why
                 progress.write(result.why, file=sys.stderr)
             elif result is not None:

@@ -22,7 +22,7 @@ def provenance(record: Mapping[str, Any], log: Path) -> dict[str, Any]:
     scores = last_validation(log)
     return {
         "trained_by": "cloudypoints_training",
-        "data": data_used(record.get("data")),
+        "data": data_used(record.get("data"), record.get("model", {}).get("source", "")),
         "encoder": encoder(record.get("model", {}), record.get("settings", {})),
         "steps": record["step"],
         "images": record["images"],
@@ -46,14 +46,23 @@ def last_validation(log: Path) -> dict[str, Any]:
     return found
 
 
-def data_used(data: Mapping[str, Any] | None) -> str:
+def data_used(data: Mapping[str, Any] | None, of_source: str = "") -> str:
     drawn = "procedural street scenes of cloudypoints_training.scenes"
-    trees = (data or {}).get("trees", [])
+    if of_source:
+        drawn += f"; the weights it began with are {of_source}'s, whose card says what they were trained on"
+    trees = trees_of(data)
     if not trees:
-        return f"{drawn}; no real image with depth"
+        return drawn if of_source else f"{drawn}; no real image with depth"
     named = ", ".join(f"{Path(tree['root']).name} ({tree['kind']}, {tree['images']} images)" for tree in trees)
     share = (data or {}).get("drawn_share", 0)
-    return f"{named}; {share:.0%} {drawn}" if share else named
+    return f"{named}; {share:.0%} {drawn}" if share or of_source else named
+
+
+def trees_of(data: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """What was trained on, by this run and by those whose weights it began with."""
+    if not data:
+        return []
+    return [*data.get("trees", []), *trees_of(data.get("before"))]
 
 
 def encoder(model: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
@@ -70,6 +79,6 @@ def encoder(model: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
 
 def licence(of_model: str, data: Mapping[str, Any] | None) -> str:
     """The weights' licence with those of the data sets that they were trained on."""
-    kinds: Iterable[str] = (tree["kind"] for tree in (data or {}).get("trees", []))
+    kinds: Iterable[str] = (tree["kind"] for tree in trees_of(data))
     more = {DATA_LICENCES.get(kind, f"that of the data set ({kind})") for kind in kinds}
     return " AND ".join([of_model, *sorted(more)])

@@ -67,10 +67,14 @@ def test_a_broken_camera_file_is_named(tmp_path: Path) -> None:
             json.dumps({"intrinsic": dict.fromkeys(("fx", "fy", "u0", "v0"), 0.0), "extrinsic": {"baseline": 0.2}}),
             "fx=0.0 .* must be positive",
         ),
+        (
+            json.dumps({"intrinsic": {"fx": 2262, "fy": 2265, "u0": 1096, "v0": 513}, "extrinsic": {"baseline": 0.2}}),
+            r"\(1096, 513\), not near the middle of 1024x512 images; give the images at their original size",
+        ),
     ):
         path.write_text(text)
         with pytest.raises(CloudyPointsError, match=said) as caught:
-            read_rig(path)
+            read_rig(path, (1024, 512))
         assert str(path) in str(caught.value)
 
 

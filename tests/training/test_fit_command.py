@@ -17,6 +17,7 @@ from cloudypoints_training import cli
 from cloudypoints_training.checkpoint import CHECKPOINT, load_averaged
 from cloudypoints_training.commands import fit as command
 from cloudypoints_training.models import create
+from cloudypoints_training.provenance import data_used, licence
 from cloudypoints_training.scenes import HELD_OUT_STYLES
 from cloudypoints_training.scenes import draw as draw_scene
 from cloudypoints_training.stream import DatasetDraw, Mixture
@@ -98,6 +99,40 @@ def test_what_is_drawn_from(tmp_path: Path) -> None:
         command.open_data(parsed("out", "--data", tmp_path / "missing"))
 
 
+def test_folds_are_asked_only_of_trees_that_have_them(tmp_path: Path) -> None:
+    write_pairs(tmp_path / "a", 1)
+    with pytest.raises(CloudyPointsError, match=r"--without-fold 1 was given, but .*/a \(pairs\) has no folds"):
+        command.open_data(parsed("out", "--data", tmp_path / "a", "--without-fold", 1))
+    with pytest.raises(CloudyPointsError, match="--without-fold 1 needs --data"):
+        command.open_data(parsed("out", "--without-fold", 1))
+
+
+def test_weights_that_are_gone_on_from_bring_their_licence(tmp_path: Path) -> None:
+    city = {"root": "/data/cityscapes", "kind": "cityscapes", "images": 2975}
+    before = {"drawn_share": 0.5, "trees": [city]}
+    data = {"drawn_share": 1.0, "trees": [], "weights_of": "a", "before": {**before, "before": None}}
+    assert licence("MIT", data) == "MIT AND non-commercial (trained on Cityscapes)"
+    assert data_used(data).startswith("cityscapes (cityscapes, 2975 images); 100% procedural")
+    assert licence("MIT", {"drawn_share": 1.0, "trees": []}) == "MIT"
+    assert data_used(None, "glpn-kitti").endswith(
+        "the weights it began with are glpn-kitti's, whose card says what they were trained on"
+    )
+
+
+def test_a_file_that_breaks_while_training_costs_no_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of six pairs one is unreadable: the steps before it is drawn are kept."""
+    out, pairs = tmp_path / "run", tmp_path / "pairs"
+    write_pairs(pairs, 6)
+    (pairs / "street_1/depth.png").write_bytes(b"broken")
+    given = ("fit", out, *SMALL, "--data", pairs, "--synthetic-share", "0", "--steps", 40, "--seed", 0)
+    status, said = run(capsys, *given)
+    step = json.loads((out / "checkpoint.json").read_text())["step"]
+    assert status == 2 and 1 <= step < 40
+    assert "street_1/depth.png" in said and said.endswith(
+        f"The checkpoint of step {step} is whole: go on from there with the same command and --resume."
+    )
+
+
 def test_shares_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
     for flag in ("--synthetic-share", "--encoder-rate"):
         for value in ("1.5", "-0.1", "some", "nan"):
@@ -155,6 +190,10 @@ def test_a_network_of_transformers_is_tuned_by_the_same_loop(
     # And on from there: the checkpoint's network and weights, with the encoder at rest.
     assert run(capsys, "fit", more, *SMALL, "--init", out / CHECKPOINT, "--steps", 1)[0] == 0
     tuned, record = load_averaged(more / CHECKPOINT)
-    assert record["data"]["weights_of"] == str(out / CHECKPOINT) and record["model"] == model.config
+    assert (
+        record["data"]["weights_of"] == str(out / CHECKPOINT)
+        and record["data"]["before"]["trees"] == []
+        and record["model"] == model.config
+    )
     changed = same(model, tuned)
     assert changed and not any(".backbone." in name for name in changed)

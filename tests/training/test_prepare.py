@@ -107,7 +107,7 @@ def test_every_frame_is_converted_with_its_own_rig(tmp_path: Path) -> None:
     prepare(tmp_path / "in", tmp_path / "out", Settings(depth="npy"))
     one, other = (np.load(tmp_path / "out" / key_of(w.frame) / "depth.npy") for w in (first, second))
     known = np.isfinite(one)
-    assert read_rig(camera).baseline_m == 0.3 and known.mean() > 0.2
+    assert read_rig(camera, (256, 128)).baseline_m == 0.3 and known.mean() > 0.2
     np.testing.assert_allclose(other[known], one[known] * (0.3 / first.rig.baseline_m), rtol=1e-6)
 
 

@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise CloudyPointsError(f"{out} already holds a checkpoint; add --resume or name another folder.")
     world, _ = processes(arguments.devices)
     torch.manual_seed(arguments.seed)  # of the fresh weights
-    model = load_averaged(arguments.init)[0] if arguments.init else create(arguments.model)
+    model, before = load_averaged(arguments.init) if arguments.init else (create(arguments.model), None)
     kind = model.config["kind"]
     given = {
         **vars(arguments),
@@ -103,6 +103,8 @@ def run(arguments: argparse.Namespace) -> None:
     }
     settings = Settings(**{f.name: given[f.name] for f in dataclasses.fields(Settings) if f.name in given})
     source, data = open_data(arguments)
+    if before:
+        data["before"] = before.get("data")
     # The parameters of the networks of `transformers` do not all take part in the depth.
     fabric = open_fabric(arguments.accelerator, arguments.devices, settings.precision, unused=kind == "huggingface")
 
@@ -140,6 +142,8 @@ def open_data(arguments: argparse.Namespace) -> tuple[Draw, dict[str, Any]]:
     if arguments.draw_on == "gpu":
         find_device()  # before any process is started in vain
         scenes = GpuDraw()
+    if arguments.without_fold is not None and not arguments.data:
+        raise CloudyPointsError(f"--without-fold {arguments.without_fold} needs --data, a prepared tree.")
     trees = []
     for text in arguments.data:
         root, _, kind = text.rpartition(":")
@@ -147,7 +151,12 @@ def open_data(arguments: argparse.Namespace) -> tuple[Draw, dict[str, Any]]:
             root, kind = text, "auto"
         kind = recognise(Path(root)) if kind == "auto" and Path(root).is_dir() else kind
         split = "train" if kind in LAYOUTS and "train" in LAYOUTS[kind].splits else None
-        fold = arguments.without_fold if kind == "prepared" else None
+        fold = arguments.without_fold
+        if fold is not None and kind != "prepared":
+            raise CloudyPointsError(
+                f"--without-fold {fold} was given, but {root} ({kind}) has no folds; make it a tree that has some with "
+                "cloudypoints-train prepare."
+            )
         trees.append((root, kind, open_dataset(root, kind, split, without_fold=fold)))
     drawn = arguments.synthetic_share
     if drawn is None:

@@ -69,6 +69,7 @@ def run(arguments: argparse.Namespace) -> None:
             folder = out / f"{arguments.style or 'street'}_{seed + i:06}"
             write_image(folder / "image.jpg", scene.image, arguments.quality)
             write_depth(folder / "depth.png", scene.depth)
+            write_png(np.where(np.isposinf(scene.depth), 255, 0).astype(np.uint8), folder / "sky.png")
             save_camera(scene.camera, folder / "camera.json")
 
 

@@ -75,8 +75,8 @@ class PipelinePredictor:
 
     def __init__(self, card: ModelCard, engine: Engine, variance: Output | None = None) -> None:
         self._engine, self._variance = engine, variance
-        self._pipeline = Pipeline(card, self)
         self.name, self.precision = engine.name, engine.precision
+        self._pipeline = Pipeline(card, self)
 
     def infer(self, inputs: dict[str, Array]) -> dict[str, Array]:
         self._inputs = inputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from cloudypoints_ros.errors import CloudyPointsError
@@ -28,7 +29,10 @@ def find_device() -> torch.device:
         raise _no_gpu("numba-cuda is not installed")
     if not cuda.is_available():
         raise _no_gpu("numba-cuda finds no CUDA driver")
-    return torch.device("cuda", torch.cuda.current_device())
+    # Under torchrun each process has its own, and those that draw for it inherit which.
+    index = int(os.environ.get("LOCAL_RANK", torch.cuda.current_device()))
+    cuda.select_device(index)
+    return torch.device("cuda", index)
 
 
 def _no_gpu(reason: str) -> CloudyPointsError:
