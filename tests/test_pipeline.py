@@ -11,7 +11,7 @@ import pytest
 from tiny_models import DYNAMIC_SIZE, NEAR_M, expected_depth, write_model
 
 from cloudypoints_ros.camera import Camera, load_camera
-from cloudypoints_ros.engines import ENGINES, open_engine
+from cloudypoints_ros.engines import CPU_ENGINES, open_engine
 from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_ros.metrics import constant_errors, depth_metrics, mean_constant_errors
 from cloudypoints_ros.model_files import DEFAULT_MODEL, load_card
@@ -30,7 +30,7 @@ def picture(camera: Camera = CAMERA) -> np.ndarray:
     return image
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", CPU_ENGINES)
 @pytest.mark.parametrize("kind", ["depth", "log_depth", "inverse_depth"])
 @pytest.mark.parametrize("fixed", [None, (64, 96)], ids=["dynamic", "fixed"])
 @pytest.mark.parametrize("resize", ["stretch", "letterbox"])

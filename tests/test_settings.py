@@ -69,6 +69,6 @@ def test_a_mask_is_read_once_again_when_it_changes_and_kept_when_it_goes(mask: P
 
 def test_model_and_thresholds() -> None:
     assert ModelSettings.of(values()).path is None
-    assert ModelSettings.of(values(model="a.onnx", threads=3)) == ModelSettings(Path("a.onnx"), "onnxruntime", 3)
+    assert ModelSettings.of(values(model="a.onnx", threads=3)) == ModelSettings(Path("a.onnx"), "auto", 3)
     limits = Thresholds.of(values(diagnostics__rate_warn=9.0, diagnostics__latency_error=2.0))
     assert (limits.rate_hz, limits.latency_s, limits.stale_after_s) == ((9.0, 0.0), (0.2, 2.0), 2.0)

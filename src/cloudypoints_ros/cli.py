@@ -16,6 +16,7 @@ COMMANDS = {
     "demo": ("cloudypoints_ros.demo", "camera, node and recorder over real DDS: a bag, a picture and a table"),
     "run": ("cloudypoints_ros.run", "start the depth node (everything after -- goes to ROS)"),
     "predict": ("cloudypoints_ros.predict", "depth and point clouds for image files"),
+    "models": ("cloudypoints_ros.model_library", "the models at hand: list, add, inspect, verify, build, remove"),
     "doctor": ("cloudypoints_ros.doctor", "what is wrong on this machine, and what to do about it"),
     "bench": ("cloudypoints_ros.benchmark", "how fast this machine is: stages, comparisons, the node under load"),
 }

@@ -1,10 +1,17 @@
-"""The one exception that people are meant to read, and the sentence for a package that is missing."""
+"""The exception that people are meant to read, its one kind that a caller acts on, and what to do about a package."""
 
 
 class CloudyPointsError(Exception):
     """Something the user can mend.
 
     The message is one sentence or two: what was received, what was expected, what to do.
+    """
+
+
+class EngineLost(CloudyPointsError):
+    """An engine that worked does not any more: out of GPU memory, a lost device, work that cannot be queued.
+
+    What it has put out since is worth nothing; another engine has to go on.
     """
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from cloudypoints_ros import messages
 from cloudypoints_ros.camera import Calibration
-from cloudypoints_ros.errors import CloudyPointsError
+from cloudypoints_ros.errors import CloudyPointsError, EngineLost
 from cloudypoints_ros.geometry import cloud
 from cloudypoints_ros.health import Status, camera_status
 from cloudypoints_ros.inbox import Inbox
@@ -132,9 +132,15 @@ class CameraLane:
     # ---- the worker
 
     def work(self, pipeline: Pipeline, arrived: Arrived) -> Answer | None:
-        """Compute what one image leads to; None when nothing, which is counted then. Nothing is raised."""
+        """Compute what one image leads to; None when nothing, which is counted then.
+
+        Nothing is raised but EngineLost: no other frame should meet that engine.
+        """
         try:
             answer = self._answer(pipeline, arrived)
+        except EngineLost as error:
+            self._failed(error)
+            raise
         except Exception as error:  # one bad frame must not end the node
             self._failed(error)
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+from cloudypoints_ros.engines.choice import Choice, unbuilt
 from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_ros.pipeline import Pipeline
 from cloudypoints_ros.settings import ModelSettings
@@ -17,6 +18,7 @@ class Loaded:
     settings: ModelSettings
     pipeline: Pipeline | None
     error: str = ""
+    better: Choice | None = None  # whose better engines were to be built
 
 
 class Loader:
@@ -31,11 +33,15 @@ class Loader:
     def loading(self) -> ModelSettings | None:
         return self._wanted
 
-    def start(self, settings: ModelSettings, scaled: bool) -> None:
-        """Begin to load; see :meth:`Pipeline.open` for ``scaled``."""
+    def start(self, settings: ModelSettings, scaled: bool, better: Choice | None = None) -> None:
+        """Begin to load; see :meth:`Pipeline.open` for ``scaled``.
+
+        ``better``: build what that choice left unbuilt, instead of choosing anew.
+        """
         with self._lock:
             self._wanted, self._done = settings, None
-        thread = threading.Thread(target=self._load, args=(settings, scaled), name="cloudypoints loader", daemon=True)
+        args = (settings, scaled, better)
+        thread = threading.Thread(target=self._load, args=args, name="cloudypoints loader", daemon=True)
         try:
             thread.start()
         except RuntimeError as error:
@@ -45,6 +51,7 @@ class Loader:
                     None,
                     f"No thread can be started to load the model ({error}); raise the limits of threads and memory "
                     "(ulimit -u and -v, or the container's).",
+                    better,
                 )
             )
 
@@ -61,15 +68,18 @@ class Loader:
                 self._wanted = None
             return done
 
-    def _load(self, settings: ModelSettings, scaled: bool) -> None:
+    def _load(self, settings: ModelSettings, scaled: bool, better: Choice | None) -> None:
+        which = (settings.path, settings.engine, settings.threads, scaled)
         try:
-            pipeline = Pipeline.open(settings.path, settings.engine, settings.threads, scaled)
+            pipeline = Pipeline.open(*which, unbuilt(better), build=True) if better else Pipeline.open(*which)
+            if better:
+                pipeline.choice = pipeline.choice.after(better)
             pipeline.warm_engine()
-            done = Loaded(settings, pipeline)
+            done = Loaded(settings, pipeline, better=better)
         except CloudyPointsError as error:
-            done = Loaded(settings, None, str(error))
+            done = Loaded(settings, None, str(error), better)
         except Exception as error:  # a library's own; the working model must not suffer
-            done = Loaded(settings, None, f"{type(error).__name__}: {error}")
+            done = Loaded(settings, None, f"{type(error).__name__}: {error}", better)
         self._finish(done)
 
     def _finish(self, done: Loaded) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +19,46 @@ _KEY, _VALUE = 1, 2
 _MODEL_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26})
 
 _log = logging.getLogger(__name__)
+
+
+def library_folder() -> Path:
+    """Where `cloudypoints models` keeps what was added, NAME/NAME.onnx each; ``CLOUDYPOINTS_MODELS`` sets it."""
+    chosen = os.environ.get("CLOUDYPOINTS_MODELS")
+    if chosen:
+        return Path(chosen).expanduser()
+    data = os.environ.get("XDG_DATA_HOME", "")
+    # The XDG specification has relative paths ignored.
+    root = Path(data) if data.startswith("/") else Path(os.path.expanduser("~/.local/share"))  # noqa: PTH111
+    return root / "cloudypoints" / "models"
+
+
+def library_names() -> list[str]:
+    """What the library holds, sorted."""
+    try:
+        return sorted(each.name for each in library_folder().iterdir() if _in_library(each.name).is_file())
+    except OSError:  # no library is an empty one
+        return []
+
+
+def resolve(model: str | Path | None) -> Path:
+    """The ONNX file meant by a path, a name in the library, the embedded model's name, or nothing (embedded too)."""
+    if not model or str(model) == DEFAULT_MODEL.stem:
+        return DEFAULT_MODEL
+    path = Path(model).expanduser()
+    bare = path.name == str(model)
+    if bare and not path.is_file() and _in_library(path.name).is_file():
+        return _in_library(path.name)
+    if path.is_file() or not bare or path.suffix == ".onnx":
+        return path  # what is wrong with it is said by load_card
+    held = ", ".join([DEFAULT_MODEL.stem, *library_names()])
+    raise CloudyPointsError(
+        f"There is no model file {model}, and no model of that name in the library {library_folder()}; give the path "
+        f"of an .onnx file or one of the names {held}."
+    )
+
+
+def _in_library(name: str) -> Path:
+    return library_folder() / name / f"{name}.onnx"
 
 
 def load_card(model: Path) -> ModelCard:
@@ -56,12 +97,12 @@ def onnx_metadata(model: Path) -> dict[str, str]:
     try:
         with model.open("rb") as file:
             end = model.stat().st_size
-            for field, start, length in _fields(file, 0, end):
+            for field, start, length in fields(file, 0, end):
                 if field not in _MODEL_FIELDS:
                     raise ValueError(f"field {field} is not in ModelProto")
                 if field == _METADATA_PROPS:
                     entry = {}
-                    for key, s, n in _fields(file, start, start + length):
+                    for key, s, n in fields(file, start, start + length):
                         file.seek(s)
                         entry[key] = file.read(n).decode("utf-8")
                     entries[entry[_KEY]] = entry.get(_VALUE, "")
@@ -74,19 +115,19 @@ def onnx_metadata(model: Path) -> dict[str, str]:
     return entries
 
 
-def _fields(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+def fields(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """(field number, payload start, payload length) of the message in [start, end)."""
     position = start
     while position < end:
         file.seek(position)
-        tag = _varint(file)
+        tag = varint(file)
         field, wire = tag >> 3, tag & 7
         if wire == 2:
-            length = _varint(file)
+            length = varint(file)
             payload = file.tell()
         elif wire == 0:
             payload = file.tell()
-            _varint(file)
+            varint(file)
             length = file.tell() - payload
         elif wire in (1, 5):
             payload, length = file.tell(), 8 if wire == 1 else 4
@@ -98,7 +139,8 @@ def _fields(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int, in
         position = payload + length
 
 
-def _varint(file: BinaryIO) -> int:
+def varint(file: BinaryIO) -> int:
+    """The number at the file's position."""
     value = shift = 0
     while True:
         byte = file.read(1)

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,13 +27,15 @@ from rclpy.parameter import Parameter
 from rclpy.utilities import remove_ros_args
 
 from cloudypoints_ros import dds, diagnostics, parameters
-from cloudypoints_ros.errors import CloudyPointsError
+from cloudypoints_ros.engines import AUTO
+from cloudypoints_ros.engines.choice import Choice, on_cpu
+from cloudypoints_ros.errors import CloudyPointsError, EngineLost
 from cloudypoints_ros.files import replacing
 from cloudypoints_ros.health import Status
 from cloudypoints_ros.inbox import Inbox
 from cloudypoints_ros.lane import CameraLane
 from cloudypoints_ros.loader import Loader
-from cloudypoints_ros.model_files import DEFAULT_MODEL, load_card
+from cloudypoints_ros.model_files import load_card, resolve
 from cloudypoints_ros.notes import Level, Notes
 from cloudypoints_ros.parameter_table import UNCONFIGURED, Value
 from cloudypoints_ros.pipeline import Pipeline, require_metres
@@ -65,6 +68,8 @@ class DepthNode(LifecycleNode):
         self._pipeline: Pipeline | None = None
         self._model: ModelSettings | None = None  # what self._pipeline was made of
         self._loader = Loader()
+        self._swapping = threading.Lock()  # the worker replaces an engine that is lost, the executor all else
+        self._lost = ""  # what is said while a lost engine is stood in for
         self._lanes: dict[str, CameraLane] = {}
         self._workers: Workers | None = None
         self._stuck: Workers | None = None  # those that did not end in time
@@ -75,6 +80,8 @@ class DepthNode(LifecycleNode):
         self._diagnostics_pub = self.create_publisher(DiagnosticArray, diagnostics.TOPIC, 10)
         self._diagnostics_timer: Any = None
         self._time_diagnostics()
+        self._change_state = self._service_change_state.callback
+        self._service_change_state.callback = self._change_state_or_refuse
 
     @property
     def autostart(self) -> bool:
@@ -102,8 +109,10 @@ class DepthNode(LifecycleNode):
         model = ModelSettings.of(values)
         pipeline = Pipeline.open(model.path, model.engine, model.threads, _scaled(values))
         self.get_logger().info(f"Model {pipeline.card.name} on {pipeline.engine.name}; warming up.")
+        self.get_logger().info(f"Engine: {pipeline.choice}.")
         pipeline.warm_up()
-        self._pipeline, self._model = pipeline, model
+        self._pipeline, self._model, self._lost = pipeline, model, ""
+        self._build_better()
         self._lanes = {camera: CameraLane(self, camera, settings[camera]) for camera in settings}
         for lane in self._lanes.values():
             lane.open(str(values["qos.output"]), parameters.whole(values["qos.output_depth"]))
@@ -191,12 +200,53 @@ class DepthNode(LifecycleNode):
         except CloudyPointsError as error:
             print(f"depth_node: {error}", file=sys.stderr)
 
+    def _change_state_or_refuse(self, request: Any, response: Any) -> Any:
+        """rclpy lets a transition that the state does not have end the process, such as a manager's configure where
+        the node did that by itself."""
+        try:
+            return self._change_state(request, response)
+        except RCLError as error:
+            asked, state = request.transition, self._state_machine.current_state[1]
+            self.get_logger().warning(
+                f"The transition {asked.label or asked.id} was refused in the state {state} ({_first_line(error)}); "
+                f"'ros2 lifecycle list {self.get_fully_qualified_name()}' shows those it has."
+            )
+            response.success = False
+            return response
+
     # ---- the workers' threads
 
     def _compute(self, camera: str, arrived: Any) -> Any:
         pipeline = self._pipeline
         assert pipeline is not None  # there are workers only while active
-        return self._lanes[camera].work(pipeline, arrived)
+        try:
+            return self._lanes[camera].work(pipeline, arrived)
+        except EngineLost as error:  # the lane has counted the frame
+            self._stand_in(pipeline, error)
+            return None
+
+    def _stand_in(self, lost: Pipeline, error: EngineLost) -> None:
+        """Replace a lost engine by the best one on the CPU, which stays until the engine is set again.
+
+        Here in the worker's thread, since no frame could be answered meanwhile.
+        """
+        model = self._model
+        assert model is not None
+        try:
+            spare = Pipeline.open(model.path, AUTO, model.threads, _scaled(self._at_work), on_cpu())
+            spare.warm_engine()
+        except Exception as failure:  # the next frame tries again
+            self._notes.add("engine", Level.ERROR, f"{error} No engine on the CPU can stand in: {failure}")
+            return
+        spare.choice = Choice(spare.choice.engine, ((lost.choice.engine, f"lost: {error}".rstrip(".")),))
+        with self._swapping:
+            if self._pipeline is not lost:
+                return
+            self._pipeline = spare
+            self._lost = f"{error} {spare.engine.name} stands in for {lost.engine.name} until the engine is set again."
+            if self._loader.loading is model:
+                self._loader.cancel()
+        self.get_logger().warning(self._lost)
 
     def _publish(self, camera: str, answer: Any) -> None:
         self._lanes[camera].publish(answer)
@@ -228,7 +278,7 @@ class DepthNode(LifecycleNode):
                     CameraSettings.of(values, camera)
             model = ModelSettings.of(values)
             if model != self._model:
-                require_metres(load_card(model.path or DEFAULT_MODEL), _scaled(values))
+                require_metres(load_card(resolve(model.path)), _scaled(values))
             else:
                 require_metres(self._pipeline.card, _scaled(values))
         except CloudyPointsError as error:
@@ -245,8 +295,10 @@ class DepthNode(LifecycleNode):
         if self._pipeline is None:
             return
         model = ModelSettings.of(values)
-        if model == self._model:
-            self._loader.cancel()
+        if model == self._model and not (self._lost and "engine" in new):
+            if self._loader.loading not in (None, model):
+                self._loader.cancel()
+                self._build_better()
         elif model != self._loader.loading:
             self.get_logger().info(f"Loading the model {model.path or 'that comes along'} beside the one at work.")
             self._loader.start(model, _scaled(values))
@@ -263,18 +315,33 @@ class DepthNode(LifecycleNode):
             except Exception as error:  # such as a mask that has gone; the node goes on with what it has
                 self._notes.add("settings", Level.ERROR, f"Camera {camera} keeps its settings: {error}")
 
+    def _build_better(self) -> None:
+        """Begin to build what is better than the engine at work, if anything is."""
+        pipeline, model = self._pipeline, self._model
+        if pipeline is not None and model is not None and pipeline.choice.unbuilt:
+            better = " or ".join(pipeline.choice.unbuilt)
+            self.get_logger().info(f"Building {better}; {pipeline.engine.name} serves meanwhile.")
+            self._loader.start(model, _scaled(self._values), pipeline.choice)
+
     def _swap(self) -> None:
         """Work on with the model that has been loaded, or say why not and take the change back."""
         loaded = self._loader.take()
         if loaded is None or self._pipeline is None or self._model is None:
             return
         if loaded.pipeline is not None:
-            self._pipeline, self._model = loaded.pipeline, loaded.settings
+            with self._swapping:
+                self._pipeline, self._model, self._lost = loaded.pipeline, loaded.settings, ""
             self._model_failure = "none"
             self._put_to_work()
             self.get_logger().info(f"Model {loaded.pipeline.card.name} on {loaded.pipeline.engine.name} works now.")
+            self.get_logger().info(f"Engine: {loaded.pipeline.choice}.")
+            self._build_better()
             return
         self._model_failure = loaded.error
+        if loaded.better is not None:
+            self._pipeline.choice = self._pipeline.choice.without_unbuilt(loaded.error)
+            self.get_logger().warning(f"{loaded.error} The engine {self._pipeline.engine.name} works on.")
+            return
         self._notes.add(
             "model",
             Level.ERROR,
@@ -326,16 +393,19 @@ class DepthNode(LifecycleNode):
             "file": str(model.path or "embedded"),
             "licence": pipeline.card.licence,
             "engine": pipeline.engine.name,
+            "engine choice": str(pipeline.choice),
             "precision": pipeline.engine.precision,
             "output": f"{output.quantity}, {output.unit}",
             "scale source": str(self._values["scale.source"]),
-            "loading": "nothing" if loading is None else f"{loading.path or 'embedded'} on {loading.engine}",
+            "loading": "nothing" if loading is None else _loading(loading, pipeline, model),
             "last failure to load": self._model_failure,
             "state": "inactive" if self._workers is None else "active",
         }
         notes = self._notes.current()
         if notes:
             return Status(name, notes[0].level, notes[0].text, values)
+        if self._lost:
+            return Status(name, Level.WARN, self._lost, values)
         return Status(name, Level.OK, f"{pipeline.card.name} on {pipeline.engine.name}.", values)
 
 
@@ -351,6 +421,11 @@ def _cameras(values: Mapping[str, Value]) -> list[str]:
     cameras = values["cameras"]
     assert isinstance(cameras, tuple)
     return [str(camera) for camera in cameras]
+
+
+def _loading(loading: ModelSettings, pipeline: Pipeline, model: ModelSettings) -> str:
+    engine = f"{' or '.join(pipeline.choice.unbuilt)}, being built" if loading is model else loading.engine
+    return f"{loading.path or 'embedded'} on {engine}"
 
 
 def _goes_with_the_model(name: str) -> bool:

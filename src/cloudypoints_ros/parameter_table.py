@@ -68,8 +68,17 @@ PARAMETERS: tuple[Parameter, ...] = (
         "Names of the cameras, each the namespace of its topics; one empty name: image_raw and camera_info themselves",
         when=UNCONFIGURED,
     ),
-    Parameter("model", "", "Path of the ONNX model, its card beside it; empty takes the one that comes along"),
-    Parameter("engine", "onnxruntime", "What runs the model", choices=("onnxruntime",)),
+    Parameter(
+        "model",
+        "",
+        "The ONNX model: its path, or its name in cloudypoints models list; empty takes the one that comes along",
+    ),
+    Parameter(
+        "engine",
+        "auto",
+        "What runs the model; auto takes the best that works here and says why no better one does",
+        choices=("auto", "onnxruntime", "openvino", "openvino_bf16", "onnxruntime_cuda", "tensorrt", "tensorrt_rtx"),
+    ),
     Parameter("threads", 0, "CPU threads of the engine; 0 lets it choose", "threads", low=0, high=256),
     Parameter(
         "autostart",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -12,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cloudypoints_ros.camera import Camera
-from cloudypoints_ros.engines import Engine, open_engine
+from cloudypoints_ros.engines import AUTO, Engine, open_engine
+from cloudypoints_ros.engines.choice import CANDIDATES, Candidate, Choice, open_best
+from cloudypoints_ros.engines.contract import zeros
 from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_ros.geometry import CloudOptions, cloud
 from cloudypoints_ros.model_card import ModelCard
-from cloudypoints_ros.model_files import DEFAULT_MODEL, load_card
+from cloudypoints_ros.model_files import load_card, resolve
 from cloudypoints_ros.mount import Mount
 from cloudypoints_ros.postprocess import depth_map
 from cloudypoints_ros.preprocess import network_image, place, ray_angles
@@ -49,23 +52,34 @@ _CLOUDS = (
 class Pipeline:
     """A model and its engine, ready for images of any size from any calibrated camera."""
 
-    def __init__(self, card: ModelCard, engine: Engine) -> None:
+    def __init__(self, card: ModelCard, engine: Engine, choice: Choice | None = None) -> None:
         self.card = card
         self.engine = engine
+        self.choice = choice or Choice(engine.name)
 
     @staticmethod
     def open(
-        model: Path | str | None = None, engine: str = "onnxruntime", threads: int = 0, scaled: bool = False
+        model: Path | str | None = None,
+        engine: str = "onnxruntime",
+        threads: int = 0,
+        scaled: bool = False,
+        among: Sequence[Candidate] | None = None,
+        build: bool = False,
     ) -> Pipeline:
-        """Load a model; none means the embedded default. Raises CloudyPointsError with the remedy.
+        """Load a model, by path or by its name in the library; none is the embedded one.
+
+        Raises CloudyPointsError with the remedy.
 
         ``scaled`` says that the caller multiplies the depth by a factor that makes metres of it; without, a relative
-        model is refused.
+        model is refused. With the engine "auto", ``among`` are those that it is chosen from (none: all) and ``build``
+        says whether one that has to be built first may be.
         """
-        path = Path(model) if model else DEFAULT_MODEL
+        path = resolve(model)
         card = load_card(path)
         require_metres(card, scaled)
-        return Pipeline(card, open_engine(engine, path, card, threads))
+        if engine == AUTO:
+            return Pipeline(card, *open_best(path, card, threads, CANDIDATES if among is None else among, build))
+        return Pipeline(card, open_engine(engine, path, card, threads), Choice(engine, (("auto", "not asked for"),)))
 
     def depth(
         self, image: Array, camera: Camera, order: str = "rgb", size: tuple[int, int] | None = None
@@ -121,11 +135,7 @@ class Pipeline:
 
         Safe while another pipeline works: the compiled loops of this package are not touched.
         """
-        height, width = self.card.input.size.opt
-        inputs = {self.card.input.tensor: np.zeros((1, 3, height, width), np.float32)}
-        if self.card.input.ray_angles:
-            inputs[self.card.input.ray_angles] = np.zeros((1, 2, height, width), np.float32)
-        self.engine.infer(inputs)
+        self.engine.infer(zeros(self.card))
 
 
 def require_metres(card: ModelCard, scaled: bool) -> None:

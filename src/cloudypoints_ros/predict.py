@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from cloudypoints_ros.engines import AUTO, ENGINES
 from cloudypoints_ros.errors import CloudyPointsError
 from cloudypoints_ros.files import millimetres, write_npy, write_ply, write_png
 from cloudypoints_ros.geometry import CloudOptions, cloud
@@ -42,7 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "default npy and color",
     )
     parser.add_argument("--stride", type=int, default=1, metavar="N", help="every n-th pixel and row in the PLY")
-    parser.add_argument("--model", type=Path, metavar="ONNX", help="a model with its card (default: the embedded one)")
+    parser.add_argument(
+        "--model", type=Path, metavar="ONNX", help="a path, or a name in the library (default: the embedded one)"
+    )
+    parser.add_argument("--engine", choices=[AUTO, *ENGINES], default=AUTO, help="what runs the model (default: auto)")
     add_camera_arguments(parser)
 
 
@@ -59,7 +64,8 @@ def main(args: argparse.Namespace) -> int:
     CloudOptions(stride=args.stride)  # refuses a bad stride before any work
     jobs = plan(args.paths, args.output, args.format or ["npy", "color"])
     choice = CameraChoice.from_arguments(args)
-    pipeline = Pipeline.open(args.model)
+    pipeline = Pipeline.open(args.model, args.engine)
+    print(f"Engine: {pipeline.choice}", file=sys.stderr)
     failures: list[str] = []
     for job in track(jobs, "Predicting", console=Console(stderr=True)):
         try:

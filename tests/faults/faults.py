@@ -393,7 +393,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "engine: breaks in mid-stream",
-        "ONNX Runtime cannot run the model on image float32",
+        "cannot run the model on image float32",
         send=wide_image,
         inject=loaded(breaking_model),
         mend=loaded(good_model),
@@ -450,7 +450,7 @@ class Refusal:
 
 
 REFUSALS: tuple[Refusal, ...] = (
-    Refusal("engine", "magic", "engine is 'magic'; expected one of onnxruntime"),
+    Refusal("engine", "magic", "engine is 'magic'; expected one of auto, onnxruntime"),
     Refusal("image_transport", "theora", "image_transport is 'theora'; expected one of raw, compressed"),
     Refusal("depth.encoding", "64FC1", "depth.encoding is '64FC1'; expected one of 32FC1, 16UC1"),
     Refusal("points.min_range", 500.0, "expected min_range below max_range"),

@@ -228,7 +228,7 @@ def test_images_and_calibration(messages: dict[str, dict[int, Any]]) -> None:
 
 
 def test_depth_in_the_bag_is_what_the_pipeline_answers(tiny: Path, messages: dict[str, dict[int, Any]]) -> None:
-    pipeline = Pipeline.open(tiny)
+    pipeline = Pipeline.open(tiny, "auto")
     stamps = sorted(messages["/camera/image_raw/compressed"])
     for stamp, message in messages["/cloudypoints/depth/image_raw"].items():
         assert message.encoding == "32FC1"

@@ -103,6 +103,22 @@ def test_each_state_has_its_topics_and_only_an_active_node_answers(manager: Mana
         node.process.kill()
 
 
+def test_a_transition_that_the_state_does_not_have_is_refused(manager: Manager, tmp_path: Path) -> None:
+    """As when a manager configures a node that did so by itself; rclpy alone would end the process."""
+    node = NodeProcess(model=write_model(tmp_path))
+    try:
+        start(node)
+        manager.connect()
+        for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE, 200):
+            assert not manager.change(transition)
+        assert manager.state() == State.PRIMARY_STATE_ACTIVE
+        (depth,) = manager.ask(image_message(picture()), info_of(), "depth")
+        assert depth.width == 96
+        assert "The transition 1 was refused in the state active" in node.output
+    finally:
+        node.process.kill()
+
+
 def test_ten_cycles_leave_nothing_behind(manager: Manager, tmp_path: Path) -> None:
     node = NodeProcess(model=write_model(tmp_path), autostart=False)
     try:

@@ -378,7 +378,10 @@ def test_threads_and_parameter_file(drive: Any, model: Path, tmp_path: Path) -> 
     """config/depth.yaml as it is shipped, then a file of the user's; both reach the node."""
     shipped = Path(__file__).parents[2] / "config" / "depth.yaml"
     mine = tmp_path / "mine.yaml"
-    mine.write_text(f"/**:\n  ros__parameters:\n    model: {model}\n    threads: 1\n    points:\n      stride: 8\n")
+    mine.write_text(
+        f"/**:\n  ros__parameters:\n    model: {model}\n    engine: onnxruntime\n    threads: 1\n"
+        "    points:\n      stride: 8\n"
+    )
     with running("--params-file", str(shipped), "--params-file", str(mine)) as node:
         driver = drive(("points",))
         driver.connect()
@@ -386,7 +389,7 @@ def test_threads_and_parameter_file(drive: Any, model: Path, tmp_path: Path) -> 
         grid_pixels(CAMERA, points_of(msg).astype(np.float64), 8)
         # The engine's pool: with one thread it has no helpers, so the process runs fewer threads than with eight.
         one = len(list(Path(f"/proc/{node.process.pid}/task").iterdir()))
-    with running(model=model, threads=8) as node:
+    with running(model=model, engine="onnxruntime", threads=8) as node:
         eight = len(list(Path(f"/proc/{node.process.pid}/task").iterdir()))
     assert eight >= one + 4, (one, eight)
 
@@ -451,7 +454,7 @@ def test_a_model_that_cannot_be_used(make: Any, part: str, tmp_path: Path) -> No
     [
         ({"points.stride": 100}, "points.stride was refused"),
         ({"color.max_range": 60}, "the type double such as 80.0, with its decimal point, 1 to 1000 metres"),
-        ({"engine": "magic"}, "engine is 'magic'; expected one of onnxruntime"),
+        ({"engine": "magic"}, "engine is 'magic'; expected one of auto, onnxruntime"),
         ({"image_transport": "theora"}, "image_transport is 'theora'; expected one of raw, compressed"),
         ({"points.min_range": 300.0}, "expected min_range below max_range"),
         ({"stats_file": "/nowhere/stats.json"}, "The statistics file /nowhere/stats.json cannot be written"),

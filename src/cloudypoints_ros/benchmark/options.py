@@ -95,7 +95,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="length of a run (10)")
     parser.add_argument("--minutes", type=float, metavar="M", help="length of the memory part, which it adds (5)")
     parser.add_argument("--peak", action="store_true", help="also find the highest rate with less than 5 %% loss")
-    parser.add_argument("--model", type=Path, metavar="ONNX", help="a model with its card (default: the embedded one)")
+    parser.add_argument(
+        "--model", type=Path, metavar="ONNX", help="a path, or a name in the library (default: the embedded one)"
+    )
     parser.add_argument(
         "-p", "--param", action="append", default=[], metavar="NAME:=VALUE", help="a parameter of the node; repeatable"
     )

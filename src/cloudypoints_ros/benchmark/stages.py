@@ -20,7 +20,7 @@ from cloudypoints_ros.benchmark.options import Load, Options
 from cloudypoints_ros.benchmark.pictures import Array, jpeg, street_camera, street_images
 from cloudypoints_ros.dds import keep_buffers
 from cloudypoints_ros.geometry import CloudOptions, cloud
-from cloudypoints_ros.model_files import DEFAULT_MODEL
+from cloudypoints_ros.model_files import resolve
 from cloudypoints_ros.pipeline import Pipeline
 from cloudypoints_ros.preprocess import network_image, place
 from cloudypoints_ros.stats import summary_ms
@@ -52,7 +52,7 @@ def stages_part(options: Options, show: Show) -> dict[str, Any]:
         "frames": options.frames,
         "stride": next(iter(loads.values())).stride,
         "sizes": {size: {name: summary_ms(ms) for name, ms in by_stage.items()} for size, by_stage in times.items()},
-        "engine": engine_beside_session(pipeline, options.model or DEFAULT_MODEL, loads, options.frames, show),
+        "engine": engine_beside_session(pipeline, resolve(options.model), loads, options.frames, show),
     }
 
 

@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help="folder that gets demo/ and demo.png (default: out)",
     )
-    parser.add_argument("--model", metavar="ONNX", help="a model with its card (default: the embedded one)")
+    parser.add_argument("--model", metavar="ONNX", help="a path, or a name in the library (default: the embedded one)")
     parser.add_argument(
         "-p", "--param", action="append", default=[], metavar="NAME:=VALUE", help="a parameter of the node; repeatable"
     )

@@ -100,9 +100,11 @@ def libraries() -> Iterator[Finding]:
         if module == "onnxruntime":
             found += f", offers {', '.join(told['providers'])}"
         yield Finding(module, OK, found, data=told)
+    openvino = version_of("openvino")
+    yield Finding("openvino", OK, openvino or "not installed; the node can do without, often a little slower")
     yield opencv([name for name in OPENCV if version_of(name)])
     torch = version_of("torch")
-    yield Finding("torch", OK, f"{torch or 'not installed'}; the node does not use it")
+    yield Finding("torch", OK, f"{torch or 'not installed'}; only the TensorRT engines use it")
 
 
 def opencv(installed: list[str]) -> Finding:

@@ -9,7 +9,7 @@ from statistics import median
 from cloudypoints_ros.doctor.child import ask, attempt, tell
 from cloudypoints_ros.doctor.finding import OK, PROBLEM, WARNING, Finding
 from cloudypoints_ros.errors import CloudyPointsError
-from cloudypoints_ros.model_files import DEFAULT_MODEL, load_card
+from cloudypoints_ros.model_files import load_card, resolve
 
 FRAMES = 5
 IMAGE_SIZE = (1280, 720)  # width, height of the frames that are timed
@@ -18,8 +18,8 @@ IMAGE_SIZE = (1280, 720)  # width, height of the frames that are timed
 def model(path: Path | None) -> Iterator[Finding]:
     """The card, read here; then a child loads the model and times it."""
     which = "the embedded model" if path is None else str(path)
-    path = path or DEFAULT_MODEL
     try:
+        path = resolve(path)
         card = load_card(path)
     except CloudyPointsError as error:
         found, _, remedy = str(error).rstrip(".").partition("; ")
@@ -42,6 +42,7 @@ def model(path: Path | None) -> Iterator[Finding]:
         found, _, own = str(problem).rstrip(".").partition("; ")
         yield Finding("inference", PROBLEM, f"the model does not run ({found})", own or remedy, told)
         return
+    yield Finding("engine", OK, f"auto takes {told['choice']}", data={"choice": told["choice"]})
     width, height = IMAGE_SIZE
     found = (
         f"{told['frame_ms']:.0f} ms for a {width}x{height} image, {told['infer_ms']:.0f} of them in the network "
@@ -65,10 +66,11 @@ def _time(path: Path) -> None:
     import numpy as np
 
     from cloudypoints_ros.camera import camera_from_hfov
+    from cloudypoints_ros.engines import AUTO
     from cloudypoints_ros.pipeline import Pipeline
 
     try:
-        pipeline = Pipeline.open(path)
+        pipeline = Pipeline.open(path, AUTO)
         width, height = IMAGE_SIZE
         image = np.full((height, width, 3), 127, np.uint8)
         camera = camera_from_hfov(width, height, 90.0)
@@ -81,5 +83,6 @@ def _time(path: Path) -> None:
         frame_ms=median(sum(times.values()) for times in frames),
         infer_ms=median(times["infer"] for times in frames),
         engine=pipeline.engine.name,
+        choice=str(pipeline.choice),
         pool=numba.threading_layer(),
     )

@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checks", nargs="*", choices=[[], *CHECKS], metavar="CHECK", help=f"only these (default: all): {names}"
     )
-    parser.add_argument("--model", type=Path, metavar="ONNX", help="a model with its card (default: the embedded one)")
+    parser.add_argument(
+        "--model", type=Path, metavar="ONNX", help="a path, or a name in the library (default: the embedded one)"
+    )
     parser.add_argument("--camera", metavar="TOPIC", help="only this image topic, which must be there (default: all)")
     parser.add_argument(
         "--watch", type=float, default=WATCH_S, metavar="SECONDS", help="how long topics are listened to (default: 3)"
