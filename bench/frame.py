@@ -38,9 +38,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--model", type=Path)
+    parser.add_argument("--engine", default="onnxruntime")
     args = parser.parse_args()
     keep_buffers()  # as the node does
-    pipeline = Pipeline.open(args.model)
+    pipeline = Pipeline.open(args.model, args.engine)
     times: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for frame in range(-5, args.frames):
         for name, camera in CAMERAS.items():

@@ -201,8 +201,8 @@ class DepthNode(LifecycleNode):
             print(f"depth_node: {error}", file=sys.stderr)
 
     def _change_state_or_refuse(self, request: Any, response: Any) -> Any:
-        """rclpy lets a transition that the state does not have end the process, such as a manager's configure where
-        the node did that by itself."""
+        """Jazzy's rclpy lets a transition that the state does not have end the process, such as a manager's configure
+        where the node did that by itself; Kilted's refuses it."""
         try:
             return self._change_state(request, response)
         except RCLError as error:
